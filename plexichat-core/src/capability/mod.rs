@@ -1,0 +1,73 @@
+//! What a plugin may use, each behind a handle that checks the grant: the ports that a host fills.
+
+pub mod cache;
+pub mod chat;
+pub mod clock;
+pub mod events;
+pub mod http;
+pub mod storage;
+pub mod tasks;
+pub mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{PluginError, Result};
+use crate::id::PluginName;
+use crate::permission::{Permission, PermissionSet};
+
+/// Whose handle this is, what it was granted, and whether it still counts.
+#[derive(Debug)]
+pub struct Scope {
+    plugin: PluginName,
+    granted: PermissionSet,
+    revoked: AtomicBool,
+    audit: fn(&PluginName, Permission),
+}
+
+impl Scope {
+    /// The scope of one instance of a plugin. `audit` is told of each refusal.
+    pub fn new(plugin: PluginName, granted: PermissionSet, audit: fn(&PluginName, Permission)) -> Arc<Self> {
+        Arc::new(Self { plugin, granted, revoked: AtomicBool::new(false), audit })
+    }
+
+    /// Whose it is.
+    pub fn plugin(&self) -> &PluginName {
+        &self.plugin
+    }
+
+    /// What was granted.
+    pub fn granted(&self) -> PermissionSet {
+        self.granted
+    }
+
+    /// From now on every handle refuses: the instance was stopped.
+    pub fn revoke(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+
+    /// Whether the instance still runs.
+    ///
+    /// # Errors
+    /// `Permission` once it was stopped.
+    pub fn check_alive(&self) -> Result<()> {
+        if self.revoked.load(Ordering::Acquire) {
+            let plugin = &self.plugin;
+            return Err(PluginError::permission(format!("this instance of plugin `{plugin}` was stopped")));
+        }
+        Ok(())
+    }
+
+    /// Whether the permission was granted and the instance still runs.
+    ///
+    /// # Errors
+    /// `Permission`, and the refusal is audited.
+    pub fn check(&self, permission: Permission) -> Result<()> {
+        self.check_alive()?;
+        if self.granted.contains(permission) {
+            return Ok(());
+        }
+        (self.audit)(&self.plugin, permission);
+        Err(PluginError::permission(format!("plugin `{}` was not granted `{permission}`", self.plugin)))
+    }
+}

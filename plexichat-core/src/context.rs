@@ -1,0 +1,156 @@
+//! What a plugin is given. Each method opens one capability; the bound on it is the permission the compiler asks for.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capability::Scope;
+use crate::capability::cache::Cache;
+use crate::capability::chat::{Chat, ChatPort};
+use crate::capability::clock::Clock;
+use crate::capability::events::{EventPort, Events};
+use crate::capability::http::{HttpClient, HttpPort};
+use crate::capability::storage::{Storage, StoragePort};
+use crate::capability::tasks::{TaskPort, Tasks};
+use crate::capability::users::{UserPort, Users};
+use crate::error::{PluginError, Result};
+use crate::id::PluginName;
+use crate::message::Time;
+use crate::permission::{Has, NetworkAccess, PostMessages, UserDataAccess};
+
+/// What the host fills in for one instance of a plugin.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each is documented at its port")]
+pub struct Services {
+    pub scope: Arc<Scope>,
+    /// The custom events that the descriptor declares.
+    pub emits: &'static [&'static str],
+    pub events: Arc<dyn EventPort>,
+    pub storage: Arc<dyn StoragePort>,
+    pub chat: Arc<dyn ChatPort>,
+    pub http: Arc<dyn HttpPort>,
+    pub users: Arc<dyn UserPort>,
+    pub tasks: Arc<dyn TaskPort>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What the plugin `P` is given when it starts. Keep it, or the handles taken from it, in the plugin.
+pub struct Context<P> {
+    services: Arc<Services>,
+    cache: Cache,
+    plugin: PhantomData<fn() -> P>,
+}
+
+impl<P> Clone for Context<P> {
+    fn clone(&self) -> Self {
+        Self { services: self.services.clone(), cache: self.cache.clone(), plugin: PhantomData }
+    }
+}
+
+impl<P> Context<P> {
+    /// A context over a host's services; hosts and tests call it.
+    pub fn new(services: Services) -> Self {
+        Self { services: Arc::new(services), cache: Cache::default(), plugin: PhantomData }
+    }
+
+    /// The plugin's name.
+    pub fn name(&self) -> &PluginName {
+        self.services.scope.plugin()
+    }
+
+    /// Emits events.
+    pub fn events(&self) -> Events<P> {
+        Events::new(self.services.scope.clone(), self.services.events.clone(), self.services.emits)
+    }
+
+    /// The plugin's own durable keys and values.
+    pub fn storage(&self) -> Storage {
+        Storage::new(self.services.scope.clone(), self.services.storage.clone())
+    }
+
+    /// A bounded map with expiry that dies with the instance.
+    pub fn cache(&self) -> Cache {
+        self.cache.clone()
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> Time {
+        self.services.clock.now()
+    }
+
+    /// Waits, by the host's clock.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn sleep(&self, duration: Duration) {
+        self.services.clock.sleep(duration).await;
+    }
+
+    /// Runs a task beside the plugin; it ends when the plugin is disabled or replaced.
+    ///
+    /// # Errors
+    /// `Transient` where the plugin already has as many tasks as it may, `Permission` once it was stopped.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        self.tasks().spawn(Box::pin(task))
+    }
+
+    /// Runs a function that blocks (a long computation, a C library) where it holds nobody up.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn); `Internal` where the function panicked.
+    ///
+    /// # Cancel safety
+    /// A function that has begun goes on to its end; its result is lost.
+    pub async fn blocking<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Result<R> {
+        let (send, receive) = futures_util::future::abortable(std::future::pending::<()>());
+        let slot = Arc::new(std::sync::Mutex::new(None));
+        let result = slot.clone();
+        let done = DoneOnDrop(receive);
+        self.tasks().spawn_blocking(Box::new(move || {
+            // Told in any case, so that a panic in `work` does not leave the caller waiting.
+            let _done = done;
+            let value = work();
+            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
+        }))?;
+        let _ = send.await;
+        let value = result.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        value.ok_or_else(|| PluginError::internal("the blocking function panicked"))
+    }
+
+    /// Posts messages.
+    pub fn chat(&self) -> Chat
+    where
+        P: Has<PostMessages>,
+    {
+        Chat::new(self.services.scope.clone(), self.services.chat.clone())
+    }
+
+    /// HTTP to the outside.
+    pub fn http(&self) -> HttpClient
+    where
+        P: Has<NetworkAccess>,
+    {
+        HttpClient::new(self.services.scope.clone(), self.services.http.clone())
+    }
+
+    /// People and what they wrote.
+    pub fn users(&self) -> Users
+    where
+        P: Has<UserDataAccess>,
+    {
+        Users::new(self.services.scope.clone(), self.services.users.clone())
+    }
+
+    fn tasks(&self) -> Tasks {
+        Tasks { scope: self.services.scope.clone(), port: self.services.tasks.clone() }
+    }
+}
+
+struct DoneOnDrop(futures_util::future::AbortHandle);
+
+impl Drop for DoneOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

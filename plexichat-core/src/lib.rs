@@ -1,0 +1,27 @@
+//! What a PlexiChat plugin is written against.
+//!
+//! A plugin is a crate with [`macro@plugin`] on one type. The attribute makes its manifest and its configuration's schema
+//! and registers it; `cargo xtask` links the chosen set into one static binary.
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+pub mod capability;
+pub mod command;
+pub mod context;
+pub mod descriptor;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod message;
+pub mod permission;
+#[cfg(feature = "host")]
+pub mod pipeline;
+pub mod plugin;
+pub mod problem;
+pub mod registry;
+pub mod schema;
+#[cfg(feature = "host")]
+pub mod store;
+
+pub use descriptor::Descriptor;

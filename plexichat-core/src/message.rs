@@ -1,0 +1,255 @@
+//! The words of messages: who wrote it, by which road it came, what a plugin says of it. Knows no pipeline.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{MessageId, RoomId};
+
+/// What kind of being wrote or did something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ActorKind {
+    /// A person.
+    User,
+    /// A plugin.
+    Plugin,
+    /// A model, through an AI provider.
+    Ai,
+    /// The server itself.
+    System,
+    /// An outside program through a webhook.
+    Webhook,
+}
+
+/// Who wrote or did something.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Actor {
+    /// What kind of being.
+    pub kind: ActorKind,
+    /// Its identifier within its kind: a user's id, a plugin's name.
+    pub id: Arc<str>,
+    /// The name to show.
+    pub name: Arc<str>,
+}
+
+impl Actor {
+    /// The server itself.
+    pub fn system() -> Self {
+        Self { kind: ActorKind::System, id: "system".into(), name: "system".into() }
+    }
+
+    /// A plugin.
+    pub fn plugin(name: &str) -> Self {
+        Self { kind: ActorKind::Plugin, id: name.into(), name: name.into() }
+    }
+
+    /// A person.
+    pub fn user(id: &str, name: &str) -> Self {
+        Self { kind: ActorKind::User, id: id.into(), name: name.into() }
+    }
+}
+
+/// By which road something came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Origin {
+    /// A page of the server.
+    Ui,
+    /// The REST API.
+    Rest,
+    /// The WebSocket.
+    Ws,
+    /// The OpenAI-compatible gateway.
+    Openai,
+    /// A webhook.
+    Webhook,
+    /// A plugin.
+    Plugin,
+    /// The server itself.
+    System,
+}
+
+/// A moment in time, to the microsecond, as RFC 3339 text in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Time(pub Timestamp);
+
+impl Time {
+    /// Now, by the machine's clock.
+    pub fn now() -> Self {
+        Self::from_micros(Timestamp::now().as_microsecond())
+    }
+
+    /// Microseconds since 1970.
+    pub fn as_micros(self) -> i64 {
+        self.0.as_microsecond()
+    }
+
+    /// The moment so many microseconds after 1970, or the nearest that can be told.
+    pub fn from_micros(micros: i64) -> Self {
+        Self(Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX }))
+    }
+}
+
+impl JsonSchema for Time {
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
+/// How far a stored message got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MessageState {
+    /// Scanned, stored, delivered.
+    Stored,
+    /// Stored and held back until a moderator releases it.
+    Quarantined,
+    /// Stored and delivered although a scanner failed, since its policy is `open`.
+    Unscanned,
+}
+
+/// A message as it is stored and as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StoredRow {
+    /// Its identifier.
+    pub id: MessageId,
+    /// The room it was posted in.
+    pub room_id: RoomId,
+    /// Its place in the room: 1 for the first message, without gaps.
+    pub seq: u64,
+    /// What was written.
+    pub text: String,
+    /// Who wrote it.
+    pub author: Actor,
+    /// The message it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// How far it got.
+    pub state: MessageState,
+    /// 1 when posted, one more at each edit.
+    pub revision: u32,
+    /// When it was stored.
+    pub created_at: Time,
+}
+
+/// A message as a security plugin sees it: the text that would be stored, unless somebody objects.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct MessageView<'a> {
+    /// Its identifier.
+    pub id: MessageId,
+    /// The room it is for.
+    pub room_id: RoomId,
+    /// Who wrote it.
+    pub author: &'a Actor,
+    /// What was written.
+    pub text: &'a str,
+    /// By which road it came. Scanners may judge by it, and none is skipped by it.
+    pub origin: Origin,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// The message that it edits.
+    pub edit_of: Option<MessageId>,
+}
+
+/// What a rewriting hook changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessagePatch {
+    /// The new text.
+    pub text: String,
+}
+
+impl MessagePatch {
+    /// Replaces the text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into() }
+    }
+}
+
+/// What a scanner found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// A short code for programs, such as `banned_word`.
+    pub code: String,
+    /// The threats by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub threats: Vec<String>,
+    /// How sure the scanner is, from 0 to 1.
+    pub confidence: f32,
+    /// More, for moderators. It must not repeat the message's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Finding {
+    /// A certain finding with this code.
+    pub fn new(code: impl Into<String>) -> Self {
+        Self { code: code.into(), threats: Vec::new(), confidence: 1.0, detail: None }
+    }
+}
+
+/// A scanner's opinion of a message or a file. That it failed is a [`ScanError`], never an opinion.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Nothing against it.
+    Allow,
+    /// Let it through and tell the moderators.
+    Flag(Finding),
+    /// Store it and hold it back until a moderator has looked.
+    Quarantine(Finding),
+    /// Refuse it.
+    Reject(Finding),
+}
+
+impl Verdict {
+    /// The specification's view: `{safe, confidence}`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let (safe, confidence) = match self {
+            Self::Allow => (true, 1.0),
+            Self::Flag(finding) => (true, finding.confidence),
+            Self::Quarantine(finding) | Self::Reject(finding) => (false, finding.confidence),
+        };
+        serde_json::json!({ "safe": safe, "confidence": confidence })
+    }
+}
+
+/// A scanner could not form an opinion.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScanError {
+    /// It took too long.
+    #[error("took too long")]
+    Timeout,
+    /// What it depends on is not there.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// It is too large to scan.
+    #[error("too large to scan")]
+    TooLarge,
+    /// Anything else.
+    #[error("failed: {0}")]
+    Internal(String),
+}
+
+impl From<crate::error::PluginError> for ScanError {
+    fn from(error: crate::error::PluginError) -> Self {
+        match error.kind() {
+            kind if kind.retryable() => Self::Unavailable(error.to_string()),
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A message that carries its stage in its type. The constructors are private to the pipeline.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::id::{EventId, MessageId, RoomId};
+use crate::message::{Actor, Finding, MessageState, MessageView, Origin, StoredRow};
+
+/// It came in: parsed, with an identifier, by a known actor.
+#[derive(Debug)]
+pub struct Received(());
+/// The actor may post it, within the limits.
+#[derive(Debug)]
+pub struct Admitted(());
+/// Every rewriting hook and every scanner has had its say.
+#[derive(Debug)]
+pub struct Cleared(());
+/// It is durable.
+#[derive(Debug)]
+pub struct Stored(());
+
+/// What somebody wants to post.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// Who posts.
+    pub author: Actor,
+    /// Where.
+    pub room_id: RoomId,
+    /// What.
+    pub text: String,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// By which road it came.
+    pub origin: Origin,
+    /// The sender's key: the same author, room and key give the same message, however often it is sent.
+    pub key: Option<String>,
+    /// The event that caused it.
+    pub cause_id: Option<EventId>,
+    /// How many events stand between it and what began the chain.
+    pub cause_depth: u8,
+}
+
+/// A message at the stage `S`: [`Received`], [`Admitted`], [`Cleared`] or [`Stored`].
+#[derive(Debug)]
+pub struct Message<S> {
+    inner: Box<Inner>,
+    stage: PhantomData<S>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    id: MessageId,
+    incoming: Incoming,
+    state: MessageState,
+    findings: Vec<(Arc<str>, Finding)>,
+    row: Option<Arc<StoredRow>>,
+}
+
+impl Message<Received> {
+    pub(super) fn receive(id: MessageId, incoming: Incoming) -> Self {
+        let inner = Inner { id, incoming, state: MessageState::Stored, findings: Vec::new(), row: None };
+        Self { inner: Box::new(inner), stage: PhantomData }
+    }
+
+    pub(super) fn admit(self) -> Message<Admitted> {
+        self.step()
+    }
+}
+
+impl Message<Admitted> {
+    pub(super) fn rewrite(&mut self, text: String) {
+        self.inner.incoming.text = text;
+    }
+
+    pub(super) fn find(&mut self, plugin: Arc<str>, finding: Finding) {
+        self.inner.findings.push((plugin, finding));
+    }
+
+    pub(super) fn clear(mut self, state: MessageState) -> Message<Cleared> {
+        self.inner.state = state;
+        self.step()
+    }
+}
+
+impl Message<Cleared> {
+    pub(super) fn store(mut self, row: StoredRow) -> Message<Stored> {
+        self.inner.row = Some(Arc::new(row));
+        self.step()
+    }
+}
+
+impl Message<Stored> {
+    /// The message as it is stored.
+    pub fn row(&self) -> &Arc<StoredRow> {
+        self.inner.row.as_ref().expect("only `store` makes this stage, and it sets the row")
+    }
+}
+
+impl<S> Message<S> {
+    fn step<T>(self) -> Message<T> {
+        Message { inner: self.inner, stage: PhantomData }
+    }
+
+    /// Its identifier.
+    pub fn id(&self) -> MessageId {
+        self.inner.id
+    }
+
+    /// Who posts it.
+    pub fn author(&self) -> &Actor {
+        &self.inner.incoming.author
+    }
+
+    /// The room it is for.
+    pub fn room_id(&self) -> RoomId {
+        self.inner.incoming.room_id
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.inner.incoming.text
+    }
+
+    /// The message it answers.
+    pub fn reply_to(&self) -> Option<MessageId> {
+        self.inner.incoming.reply_to
+    }
+
+    /// By which road it came.
+    pub fn origin(&self) -> Origin {
+        self.inner.incoming.origin
+    }
+
+    /// The sender's key.
+    pub fn key(&self) -> Option<&str> {
+        self.inner.incoming.key.as_deref()
+    }
+
+    /// The event that caused it.
+    pub fn cause_id(&self) -> Option<EventId> {
+        self.inner.incoming.cause_id
+    }
+
+    /// How many events stand between it and what began the chain.
+    pub fn cause_depth(&self) -> u8 {
+        self.inner.incoming.cause_depth
+    }
+
+    /// Whether it is delivered, held back, or delivered unscanned.
+    pub fn state(&self) -> MessageState {
+        self.inner.state
+    }
+
+    /// What scanners found: the plugin and its finding.
+    pub fn findings(&self) -> &[(Arc<str>, Finding)] {
+        &self.inner.findings
+    }
+
+    /// The message as a security plugin sees it.
+    pub fn view(&self) -> MessageView<'_> {
+        MessageView {
+            id: self.id(),
+            room_id: self.room_id(),
+            author: self.author(),
+            text: self.text(),
+            origin: self.origin(),
+            reply_to: self.reply_to(),
+            edit_of: None,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the pipeline needs of a server: a store that commits, listeners to deliver to, an outbox. The server supplies
+//! them; they cannot make a [`Message`], only carry it on.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use super::message::{Cleared, Message, Stored};
+use crate::id::{EventId, RoomId};
+use crate::message::{Actor, MessageState, Origin, StoredRow, Time};
+use crate::store::StoreError;
+
+/// What an actor may do in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// It may not know that the room exists.
+    None,
+    /// It may read.
+    Read,
+    /// It may read and post.
+    Write,
+}
+
+/// Where messages are kept.
+#[async_trait]
+pub trait MessageStore: Send + Sync + 'static {
+    /// What the actor may do in the room; `None` where there is no such room.
+    async fn access(&self, actor: &Actor, room: RoomId) -> Result<Access, StoreError>;
+
+    /// Stores a message. The store calls one of [`Commit`]'s methods once it knows the outcome: [`Commit::stored`] only
+    /// after the transaction is durable, and in the order in which the messages were committed.
+    fn append(&self, commit: Commit);
+
+    /// The messages of a room with `after < seq < before`, at most `limit`: the first ones where `after` is given, else
+    /// the last ones; in either case in the order of `seq`. Held messages are left out.
+    async fn history(
+        &self,
+        room: RoomId,
+        after: Option<u64>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, StoreError>;
+}
+
+/// Who listens now. Only a stored message can be handed to them.
+pub trait Fanout: Send + Sync + 'static {
+    /// Delivers a message to the room's listeners without waiting for any of them. Called in the order of `seq` within a
+    /// room.
+    fn deliver(&self, message: &Message<Stored>);
+}
+
+/// From committed messages to events and commands.
+pub trait Outbox: Send + Sync + 'static {
+    /// Takes note that the message with this outbox number is to be told to plugins. Must not wait: what does not fit
+    /// is read from the store later.
+    fn enqueue(&self, delivery: Delivery);
+}
+
+/// A committed message on its way to plugins: what the outbox keeps.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its place in the outbox: later messages have higher numbers.
+    pub outbox_id: u64,
+    /// The message.
+    pub row: Arc<StoredRow>,
+    /// By which road it came.
+    pub origin: Origin,
+    /// The event that caused it.
+    pub cause_id: Option<EventId>,
+    /// How many events stand between it and what began the chain.
+    pub cause_depth: u8,
+}
+
+/// What a store gives a message when it commits it.
+#[derive(Debug, Clone, Copy)]
+pub struct Committed {
+    /// Its place in the room.
+    pub seq: u64,
+    /// Its place in the outbox.
+    pub outbox_id: u64,
+    /// When.
+    pub created_at: Time,
+}
+
+/// A cleared message on its way into the store, and the way back to whoever waits for it.
+///
+/// Dropping it answers that the store failed.
+pub struct Commit {
+    message: Message<Cleared>,
+    tail: Arc<Tail>,
+    reply: oneshot::Sender<Result<Outcome, StoreError>>,
+}
+
+/// What becomes of a message once it is stored.
+pub(super) struct Tail {
+    pub(super) fanout: Arc<dyn Fanout>,
+    pub(super) outbox: Arc<dyn Outbox>,
+}
+
+/// What the pipeline answers.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The stored message.
+    pub row: Arc<StoredRow>,
+    /// Whether the sender's key was known, so that this is the first result again and nothing was stored.
+    pub known: bool,
+}
+
+impl Commit {
+    pub(super) fn new(
+        message: Message<Cleared>,
+        tail: Arc<Tail>,
+    ) -> (Self, oneshot::Receiver<Result<Outcome, StoreError>>) {
+        let (reply, outcome) = oneshot::channel();
+        (Self { message, tail, reply }, outcome)
+    }
+
+    /// The message to store.
+    pub fn message(&self) -> &Message<Cleared> {
+        &self.message
+    }
+
+    /// The message is durable: it is delivered, told to plugins, and acknowledged.
+    pub fn stored(self, committed: Committed) {
+        let Self { message, tail, reply } = self;
+        let row = StoredRow {
+            id: message.id(),
+            room_id: message.room_id(),
+            seq: committed.seq,
+            text: message.text().to_owned(),
+            author: message.author().clone(),
+            reply_to: message.reply_to(),
+            state: message.state(),
+            revision: 1,
+            created_at: committed.created_at,
+        };
+        let message = message.store(row);
+        if message.state() != MessageState::Quarantined {
+            tail.fanout.deliver(&message);
+        }
+        tail.outbox.enqueue(Delivery {
+            outbox_id: committed.outbox_id,
+            row: message.row().clone(),
+            origin: message.origin(),
+            cause_id: message.cause_id(),
+            cause_depth: message.cause_depth(),
+        });
+        // Whoever asked may have gone; the message is stored all the same.
+        let _ = reply.send(Ok(Outcome { row: message.row().clone(), known: false }));
+    }
+
+    /// The author sent this key in this room before: the first result again. Nothing is delivered a second time.
+    pub fn known(self, row: StoredRow) {
+        let _ = self.reply.send(Ok(Outcome { row: Arc::new(row), known: true }));
+    }
+
+    /// Nothing was stored.
+    pub fn failed(self, error: StoreError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
