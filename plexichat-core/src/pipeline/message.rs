@@ -50,7 +50,7 @@ pub struct Message<S> {
 #[derive(Debug)]
 struct Inner {
     id: MessageId,
-    incoming: Incoming,
+    incoming: Arc<Incoming>,
     state: MessageState,
     findings: Vec<(Arc<str>, Finding)>,
     row: Option<Arc<StoredRow>>,
@@ -58,7 +58,7 @@ struct Inner {
 
 impl Message<Received> {
     pub(super) fn receive(id: MessageId, incoming: Incoming) -> Self {
-        let inner = Inner { id, incoming, state: MessageState::Stored, findings: Vec::new(), row: None };
+        let inner = Inner { id, incoming: Arc::new(incoming), state: MessageState::Stored, findings: Vec::new(), row: None };
         Self { inner: Box::new(inner), stage: PhantomData }
     }
 
@@ -69,7 +69,7 @@ impl Message<Received> {
 
 impl Message<Admitted> {
     pub(super) fn rewrite(&mut self, text: String) {
-        self.inner.incoming.text = text;
+        Arc::make_mut(&mut self.inner.incoming).text = text;
     }
 
     pub(super) fn find(&mut self, plugin: Arc<str>, finding: Finding) {

@@ -5,4 +5,4 @@ pub mod message;
 pub mod ports;
 
 pub use message::{Admitted, Cleared, Message, Received, Stored};
-pub use ports::{Access, Commit, Committed, Delivery, Fanout, MessageStore, Outbox};
+pub use ports::{Access, Announcer, Commit, Committed, Delivery, Fanout, MessageStore, Outbox};

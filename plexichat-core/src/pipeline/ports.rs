@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::message::{Cleared, Message, Stored};
+use crate::event::Event;
 use crate::id::{EventId, RoomId};
 use crate::message::{Actor, MessageState, Origin, StoredRow, Time};
 use crate::store::StoreError;
@@ -28,6 +29,9 @@ pub trait MessageStore: Send + Sync + 'static {
     /// What the actor may do in the room; `None` where there is no such room.
     async fn access(&self, actor: &Actor, room: RoomId) -> Result<Access, StoreError>;
 
+    /// The message that this author sent to this room with this key before.
+    async fn by_key(&self, author: &Actor, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError>;
+
     /// Stores a message. The store calls one of [`Commit`]'s methods once it knows the outcome: [`Commit::stored`] only
     /// after the transaction is durable, and in the order in which the messages were committed.
     fn append(&self, commit: Commit);
@@ -41,6 +45,12 @@ pub trait MessageStore: Send + Sync + 'static {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<StoredRow>, StoreError>;
+}
+
+/// Tells plugins what happened, without waiting for them. What is told so is not stored.
+pub trait Announcer: Send + Sync + 'static {
+    /// Hands an event to everyone who subscribed.
+    fn announce(&self, event: Event);
 }
 
 /// Who listens now. Only a stored message can be handed to them.
