@@ -22,6 +22,8 @@ pub mod problem;
 pub mod registry;
 pub mod schema;
 #[cfg(feature = "host")]
+pub mod settings;
+#[cfg(feature = "host")]
 pub mod store;
 
 pub use descriptor::Descriptor;

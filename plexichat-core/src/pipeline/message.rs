@@ -58,7 +58,8 @@ struct Inner {
 
 impl Message<Received> {
     pub(super) fn receive(id: MessageId, incoming: Incoming) -> Self {
-        let inner = Inner { id, incoming: Arc::new(incoming), state: MessageState::Stored, findings: Vec::new(), row: None };
+        let inner =
+            Inner { id, incoming: Arc::new(incoming), state: MessageState::Stored, findings: Vec::new(), row: None };
         Self { inner: Box::new(inner), stage: PhantomData }
     }
 

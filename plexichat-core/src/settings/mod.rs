@@ -1,0 +1,159 @@
+//! The server's settings: what can be set, from which layers, and where each value came from. Knows no manager, store or
+//! command line.
+//!
+//! Layers, each over the one before: built-in defaults, the bundle's embedded file, what the API stored (a plugin's
+//! configuration only), `plexichat.toml`, `PLEXICHAT__SECTION__KEY`, arguments of the command line. What the last three set
+//! is pinned: the API cannot change it.
+
+mod layer;
+mod origin;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::descriptor::{FailMode, Hook};
+use crate::id::PluginName;
+use crate::permission::PermissionSet;
+
+pub(crate) use layer::Located;
+pub use origin::Origin;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// `[server]`.
+    pub server: ServerSettings,
+    /// `[plugins.<name>]`, for the plugins that some layer names.
+    pub plugins: BTreeMap<PluginName, PluginSettings>,
+    layers: Layers,
+}
+
+/// How the server is reached and where its data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerSettings {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The address that people use: for links, and the origin that WebSockets of browsers may come from.
+    pub public_url: Option<String>,
+    /// The directory of the store and the first administrator's token.
+    pub data_dir: PathBuf,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            public_url: None,
+            data_dir: PathBuf::from("data"),
+        }
+    }
+}
+
+/// What the operator (or the bundle) decided about one plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PluginSettings {
+    /// Whether it is to be enabled; nothing said: as it was left.
+    pub enabled: Option<bool>,
+    /// The permissions it is granted; nothing said: none that it asks for.
+    pub grant: Option<PermissionSet>,
+    /// The hosts, as `host` or `host:port`, that `network_access` is narrowed to; empty: any public host over https.
+    pub hosts: Vec<String>,
+    /// Whether `network_access` reaches loopback and private ranges, over any scheme and port.
+    pub private_network: bool,
+    /// Where its calls run.
+    pub isolation: IsolationLevel,
+    /// What is said of its hooks.
+    pub hooks: BTreeMap<Hook, HookSettings>,
+    /// How long its calls may take.
+    pub timeouts: Timeouts,
+}
+
+/// Where a plugin's calls run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum IsolationLevel {
+    /// On the server's own threads: fastest; a plugin that blocks holds them up.
+    Inline,
+    /// On the plugin's own runtime with its own thread.
+    #[default]
+    Runtime,
+}
+
+/// What is said of one hook of a plugin. Where nothing is said, the plugin's descriptor decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct HookSettings {
+    /// How long a call may take, at most [`Hook::timeout_max`].
+    pub timeout: Option<Duration>,
+    /// What happens when it fails. `open` counts only where the plugin's attribute says so too.
+    pub on_error: Option<FailMode>,
+}
+
+/// How long a plugin's calls may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// `initialize`.
+    pub initialize: Duration,
+    /// `cleanup`.
+    pub cleanup: Duration,
+    /// An event handler.
+    pub event: Duration,
+    /// A command.
+    pub command: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            initialize: Duration::from_secs(10),
+            cleanup: Duration::from_secs(5),
+            event: Duration::from_secs(5),
+            command: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What each source said, below the API and above it, with origins.
+#[derive(Clone, Default)]
+struct Layers {
+    /// The bundle's embedded file.
+    bundle: Located,
+    /// `plexichat.toml`, environment and arguments, merged.
+    pinned: Located,
+}
+
+/// Without the values: some are secrets.
+impl fmt::Debug for Layers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Layers")
+    }
+}
+
+impl Settings {
+    /// Where the value at a pointer such as `/plugins/echo/enabled` was set.
+    pub fn origin(&self, pointer: &str) -> Origin {
+        let found = self.layers.pinned.at(pointer).or_else(|| self.layers.bundle.at(pointer));
+        found.map_or(Origin::Default, |located| located.origin.clone())
+    }
+
+    /// Where the value at a pointer is pinned, so that the API may not change it.
+    pub fn pinned(&self, pointer: &str) -> Option<Origin> {
+        self.layers.pinned.at(pointer).map(|located| located.origin.clone())
+    }
+
+    /// What is said of a plugin; the defaults where nothing is.
+    pub fn plugin(&self, name: &PluginName) -> PluginSettings {
+        self.plugins.get(name).cloned().unwrap_or_default()
+    }
+}
