@@ -1,5 +1,7 @@
 //! What the host keeps of plugins: the port, and why a store refuses. Engines are the server's; the one in memory is here.
 
+pub mod memory;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,264 @@
+//! A store that forgets everything when it is dropped: what the test kit runs on, and the shortest correct answer to
+//! what each port asks. Knows no engine and no disk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::{PluginData, PluginRecord, PluginStore, StoreError};
+use crate::capability::clock::Clock;
+use crate::capability::storage::{StoragePort, Versioned};
+use crate::capability::users::{UserPort, UserView};
+use crate::error::{PluginError, Result};
+use crate::id::{PluginName, RoomId, UserId};
+use crate::message::{Actor, ActorKind, MessageState, StoredRow, Time};
+use crate::pipeline::ports::{Access, Commit, Committed, MessageStore};
+
+/// Rooms, messages, people, plugins and their keys, in memory.
+///
+/// ```
+/// use plexichat::store::memory::MemoryStore;
+/// let store = MemoryStore::new();
+/// let room = store.create_room();
+/// assert!(store.messages(room).is_empty());
+/// ```
+#[derive(Default)]
+pub struct MemoryStore {
+    clock: Option<Arc<dyn Clock>>,
+    data: Mutex<Data>,
+    // Held from a message's insertion until it is handed on, so that messages are delivered in the order in which they
+    // were committed. Another lock than the data's: a listener may read the store while it is told.
+    committing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Data {
+    refusal: Option<StoreError>,
+    rooms: HashMap<RoomId, Room>,
+    users: HashMap<UserId, UserView>,
+    plugins: BTreeMap<PluginName, PluginRecord>,
+    values: BTreeMap<(PluginName, String), Versioned<Value>>,
+    outbox_id: u64,
+}
+
+#[derive(Default)]
+struct Room {
+    rows: Vec<StoredRow>,
+    keys: HashMap<(ActorKind, Arc<str>, String), usize>,
+    access: HashMap<(ActorKind, Arc<str>), Access>,
+}
+
+impl MemoryStore {
+    /// An empty store on the machine's clock.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty store whose messages are stamped by this clock.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..Self::default() }
+    }
+
+    /// Makes a room in which everyone may write.
+    pub fn create_room(&self) -> RoomId {
+        let room = RoomId::new();
+        self.data().rooms.insert(room, Room::default());
+        room
+    }
+
+    /// Sets what one actor may do in a room; a room that is not there stays so.
+    pub fn set_access(&self, room: RoomId, actor: &Actor, access: Access) {
+        if let Some(room) = self.data().rooms.get_mut(&room) {
+            room.access.insert((actor.kind, actor.id.clone()), access);
+        }
+    }
+
+    /// Makes a person's account.
+    pub fn create_user(&self, name: &str) -> Actor {
+        let id = UserId::new();
+        self.data().users.insert(id, UserView { id, name: name.to_owned() });
+        Actor::user(&id.to_string(), name)
+    }
+
+    /// Every message of a room, the held ones too.
+    pub fn messages(&self, room: RoomId) -> Vec<StoredRow> {
+        self.data().rooms.get(&room).map(|room| room.rows.clone()).unwrap_or_default()
+    }
+
+    /// From now on every write is refused with this error, until it is told `None`: a full disk, a store that stops.
+    pub fn refuse(&self, refusal: Option<StoreError>) {
+        self.data().refusal = refusal;
+    }
+
+    fn data(&self) -> MutexGuard<'_, Data> {
+        // No code of others runs under this lock, so a poisoned one still guards whole data.
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Time {
+        self.clock.as_ref().map_or_else(Time::now, |clock| clock.now())
+    }
+
+    fn insert(&self, commit: &Commit) -> std::result::Result<Appended, StoreError> {
+        let created_at = self.now();
+        let mut data = self.data();
+        data.writable()?;
+        let outbox_id = data.outbox_id + 1;
+        let message = commit.message();
+        let room = data
+            .rooms
+            .get_mut(&message.room_id())
+            .ok_or_else(|| StoreError::Failed(format!("there is no room {}", message.room_id())))?;
+        let key = message.key().map(|key| (message.author().kind, message.author().id.clone(), key.to_owned()));
+        if let Some(known) = key.as_ref().and_then(|key| room.keys.get(key)) {
+            return Ok(Appended::Known(room.rows[*known].clone()));
+        }
+        if let Some(key) = key {
+            room.keys.insert(key, room.rows.len());
+        }
+        let seq = room.rows.len() as u64 + 1;
+        room.rows.push(StoredRow {
+            id: message.id(),
+            room_id: message.room_id(),
+            seq,
+            text: message.text().to_owned(),
+            author: message.author().clone(),
+            reply_to: message.reply_to(),
+            state: message.state(),
+            revision: 1,
+            created_at,
+        });
+        data.outbox_id = outbox_id;
+        Ok(Appended::New(Committed { seq, outbox_id, created_at }))
+    }
+}
+
+enum Appended {
+    New(Committed),
+    Known(StoredRow),
+}
+
+impl Data {
+    fn writable(&self) -> std::result::Result<(), StoreError> {
+        self.refusal.clone().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl MessageStore for MemoryStore {
+    async fn access(&self, actor: &Actor, room: RoomId) -> std::result::Result<Access, StoreError> {
+        let data = self.data();
+        let Some(room) = data.rooms.get(&room) else { return Ok(Access::None) };
+        Ok(room.access.get(&(actor.kind, actor.id.clone())).copied().unwrap_or(Access::Write))
+    }
+
+    fn append(&self, commit: Commit) {
+        let _committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.insert(&commit) {
+            Ok(Appended::New(committed)) => commit.stored(committed),
+            Ok(Appended::Known(row)) => commit.known(row),
+            Err(error) => commit.failed(error),
+        }
+    }
+
+    async fn history(
+        &self,
+        room: RoomId,
+        after: Option<u64>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> std::result::Result<Vec<StoredRow>, StoreError> {
+        let data = self.data();
+        let Some(room) = data.rooms.get(&room) else { return Ok(Vec::new()) };
+        let wanted = room.rows.iter().filter(|row| {
+            row.state != MessageState::Quarantined
+                && after.is_none_or(|after| row.seq > after)
+                && before.is_none_or(|before| row.seq < before)
+        });
+        let limit = limit as usize;
+        if after.is_some() {
+            return Ok(wanted.take(limit).cloned().collect());
+        }
+        let mut last: Vec<StoredRow> = wanted.rev().take(limit).cloned().collect();
+        last.reverse();
+        Ok(last)
+    }
+}
+
+#[async_trait]
+impl PluginStore for MemoryStore {
+    async fn plugins(&self) -> std::result::Result<Vec<PluginRecord>, StoreError> {
+        Ok(self.data().plugins.values().cloned().collect())
+    }
+
+    async fn save_plugin(&self, record: PluginRecord) -> std::result::Result<(), StoreError> {
+        let mut data = self.data();
+        data.writable()?;
+        data.plugins.insert(record.name.clone(), record);
+        Ok(())
+    }
+
+    async fn remove_plugin(&self, name: PluginName, keep: PluginData) -> std::result::Result<(), StoreError> {
+        let mut data = self.data();
+        data.writable()?;
+        data.plugins.remove(&name);
+        if keep == PluginData::Remove {
+            data.values.retain(|(plugin, _), _| *plugin != name);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StoragePort for MemoryStore {
+    async fn get(&self, plugin: &PluginName, key: &str) -> Result<Option<Versioned<Value>>> {
+        Ok(self.data().values.get(&(plugin.clone(), key.to_owned())).cloned())
+    }
+
+    async fn set(&self, plugin: &PluginName, key: &str, value: Value, expected: Option<u64>) -> Result<Option<u64>> {
+        let mut data = self.data();
+        data.writable()?;
+        let key = (plugin.clone(), key.to_owned());
+        let found = data.values.get(&key).map_or(0, |found| found.version);
+        if expected.is_some_and(|expected| expected != found) {
+            return Ok(None);
+        }
+        let version = found + 1;
+        data.values.insert(key, Versioned { value, version });
+        Ok(Some(version))
+    }
+
+    async fn remove(&self, plugin: &PluginName, key: &str) -> Result<bool> {
+        let mut data = self.data();
+        data.writable()?;
+        Ok(data.values.remove(&(plugin.clone(), key.to_owned())).is_some())
+    }
+
+    async fn keys(&self, plugin: &PluginName, prefix: &str) -> Result<Vec<String>> {
+        let data = self.data();
+        let keys = data.values.keys().filter(|(owner, key)| owner == plugin && key.starts_with(prefix));
+        Ok(keys.map(|(_, key)| key.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl UserPort for MemoryStore {
+    async fn user(&self, _: &PluginName, id: UserId) -> Result<Option<UserView>> {
+        Ok(self.data().users.get(&id).cloned())
+    }
+
+    async fn history(
+        &self,
+        plugin: &PluginName,
+        room: RoomId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>> {
+        if MessageStore::access(self, &Actor::plugin(plugin.as_str()), room).await? == Access::None {
+            return Err(PluginError::not_found(format!("there is no room {room}")));
+        }
+        Ok(MessageStore::history(self, room, None, before, limit).await?)
+    }
+}
