@@ -25,5 +25,7 @@ pub mod schema;
 pub mod settings;
 #[cfg(feature = "host")]
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use descriptor::Descriptor;

@@ -154,6 +154,18 @@ impl MessageStore for MemoryStore {
         Ok(room.access.get(&(actor.kind, actor.id.clone())).copied().unwrap_or(Access::Write))
     }
 
+    async fn by_key(
+        &self,
+        author: &Actor,
+        room: RoomId,
+        key: &str,
+    ) -> std::result::Result<Option<StoredRow>, StoreError> {
+        let data = self.data();
+        let Some(room) = data.rooms.get(&room) else { return Ok(None) };
+        let known = room.keys.get(&(author.kind, author.id.clone(), key.to_owned()));
+        Ok(known.map(|known| room.rows[*known].clone()))
+    }
+
     fn append(&self, commit: Commit) {
         let _committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         match self.insert(&commit) {
@@ -260,5 +272,18 @@ impl UserPort for MemoryStore {
             return Err(PluginError::not_found(format!("there is no room {room}")));
         }
         Ok(MessageStore::history(self, room, None, before, limit).await?)
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::conformance;
+
+    #[tokio::test]
+    async fn conforms() {
+        let make = async || Arc::new(MemoryStore::new());
+        conformance::storage(make).await;
+        conformance::plugin_store(make).await;
     }
 }
