@@ -1,0 +1,14 @@
+//! The author's and integrator's tool, `cargo xtask`. Drives Cargo; knows no HTTP server and no database.
+//!
+//! A team's own workspace can use it as it is: a package `xtask` whose `main` calls [`main`](fn@main).
+
+mod bundle_file;
+mod command;
+mod failure;
+mod manifest_edit;
+mod process;
+mod template;
+mod transaction;
+mod workspace;
+
+pub use command::main;
