@@ -21,6 +21,7 @@ pub mod plugin;
 pub mod problem;
 pub mod registry;
 pub mod schema;
+pub mod secret;
 #[cfg(feature = "host")]
 pub mod settings;
 #[cfg(feature = "host")]

@@ -48,7 +48,14 @@ impl fmt::Display for Problem {
             write!(formatter, "{origin}: ")?;
         }
         if !self.pointer.is_empty() {
-            write!(formatter, "{}: ", self.pointer)?;
+            // A key may hold anything, a line end included.
+            for character in self.pointer.chars() {
+                match character.is_control() {
+                    true => write!(formatter, "{}", character.escape_default())?,
+                    false => write!(formatter, "{character}")?,
+                }
+            }
+            formatter.write_str(": ")?;
         }
         formatter.write_str(&self.message)?;
         if let Some(hint) = &self.hint {
@@ -56,6 +63,18 @@ impl fmt::Display for Problem {
         }
         Ok(())
     }
+}
+
+/// Adds a key to a JSON pointer.
+pub(crate) fn push_key(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+}
+
+/// The keys of a JSON pointer.
+#[cfg(feature = "host")]
+pub(crate) fn pointer_keys(pointer: &str) -> impl Iterator<Item = String> {
+    pointer.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~"))
 }
 
 /// Whichever candidate is nearest to the text, if one is near enough to be what was meant.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Origin;
+use crate::problem::{pointer_keys, push_key};
 
 /// A value and where it was set. Never shown: it may hold secrets.
 #[derive(Clone)]
@@ -66,7 +67,7 @@ impl Located {
             (Node::Table(entries), Node::Table(over_entries)) if joins(pointer) => {
                 for (key, value) in over_entries {
                     let length = pointer.len();
-                    push(pointer, &key);
+                    push_key(pointer, &key);
                     match entries.get_mut(&key) {
                         Some(entry) => entry.put_over_at(value, joins, pointer),
                         None => {
@@ -93,7 +94,7 @@ impl Located {
     /// What stands at a pointer, or the nearest thing above it; and the keys that are missing.
     pub(crate) fn nearest(&self, pointer: &str) -> (&Self, Vec<String>) {
         let mut found = self;
-        let mut keys = keys(pointer);
+        let mut keys = pointer_keys(pointer);
         while let Some(key) = keys.next() {
             let next = match &found.node {
                 Node::Table(entries) => entries.get(&key),
@@ -118,7 +119,7 @@ impl Located {
             Node::Table(entries) if !entries.is_empty() => {
                 for (key, value) in entries {
                     let length = pointer.len();
-                    push(pointer, key);
+                    push_key(pointer, key);
                     value.leaves_at(pointer, visit);
                     pointer.truncate(length);
                 }
@@ -126,15 +127,4 @@ impl Located {
             _ => visit(pointer, self),
         }
     }
-}
-
-/// Adds a key to a JSON pointer.
-pub(crate) fn push(pointer: &mut String, key: &str) {
-    pointer.push('/');
-    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-}
-
-/// The keys of a JSON pointer.
-pub(crate) fn keys(pointer: &str) -> impl Iterator<Item = String> {
-    pointer.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~"))
 }
