@@ -1,0 +1,289 @@
+//! What every request passes before its route and every answer after it: identifier, sanity of the head, time limit, panic
+//! guard, error shape, headers, counters. Knows no route.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::error::ApiError;
+
+/// How long a request may take altogether.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest identifier that is taken from a client.
+const REQUEST_ID_MAX: usize = 64;
+/// Names under which programs put tokens into addresses, where logs and histories keep them.
+const TOKEN_PARAMETERS: &[&str] = &["token", "access_token", "api_key", "apikey", "key", "authorization"];
+
+/// The request's identifier: the client's `x-request-id` where it is sane, else a new one.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(Arc<str>);
+
+impl RequestId {
+    fn of(request: &Request) -> Self {
+        let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
+        match given {
+            Some(given) if is_sane(given) => Self(given.into()),
+            _ => Self(Uuid::now_v7().to_string().into()),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let id = parts.extensions.get::<Self>().cloned();
+        id.ok_or_else(|| ApiError::internal("a request without an identifier reached a route"))
+    }
+}
+
+impl aide::OperationInput for RequestId {}
+
+fn is_sane(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(plain)
+}
+
+/// The middleware around every route.
+pub(crate) async fn front(mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let id = RequestId::of(&request);
+    request.extensions_mut().insert(id.clone());
+    let method = request.method().clone();
+    // Routes have few patterns, addresses have endlessly many: only the former may become labels.
+    let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = matched.unwrap_or_else(|| "none".to_owned());
+    let span = tracing::info_span!("request", request_id = id.as_str(), %method, route);
+
+    let answer = match check_head(&request) {
+        Ok(()) => guarded(request, next).instrument(span.clone()).await,
+        Err(error) => error.into_response(),
+    };
+    let response = finish(answer, &id);
+    let (status, elapsed) = (response.status().as_u16(), begun.elapsed());
+    span.in_scope(|| tracing::debug!(status, elapsed_ms = elapsed.as_secs_f64() * 1e3, "answered"));
+    let labels = [
+        ("method", method_label(&method).to_owned()),
+        ("route", route),
+        ("status", response.status().as_str().to_owned()),
+    ];
+    metrics::counter!("plexichat_http_requests_total", &labels).increment(1);
+    metrics::histogram!("plexichat_http_request_seconds").record(elapsed.as_secs_f64());
+    response
+}
+
+fn method_label(method: &axum::http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+async fn guarded(request: Request, next: Next) -> Response {
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            ApiError::internal(format_args!("a handler panicked: {}", panic_text(&*panic))).into_response()
+        }
+        Err(_) => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            format!("the request took longer than {} s", REQUEST_TIMEOUT.as_secs()),
+        )
+        .hint("what was asked for may have happened; send a message again with the same Idempotency-Key")
+        .retry_after(1)
+        .into_response(),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// The rules on a request's head that hyper leaves to us.
+fn check_head(request: &Request) -> Result<(), ApiError> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => return Err(ApiError::bad_request("bad_host", "the request has more than one Host header")),
+        (None, None) if request.version() == Version::HTTP_11 => {
+            return Err(ApiError::bad_request("bad_host", "the request has no Host header"));
+        }
+        (Some(host), None) => {
+            let host = host.to_str().unwrap_or("");
+            if host.parse::<axum::http::uri::Authority>().is_err() {
+                return Err(ApiError::bad_request("bad_host", "the Host header names no host"));
+            }
+            if request.uri().authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(host)) {
+                return Err(ApiError::bad_request("bad_host", "the address and the Host header name different hosts"));
+            }
+        }
+        (None, None) => {}
+    }
+    if request.uri().query().is_some_and(carries_token) {
+        return Err(ApiError::bad_request("token_in_address", "the address carries a token, where logs would keep it")
+            .hint("send it as `Authorization: Bearer plx_…`, and revoke this one"));
+    }
+    Ok(())
+}
+
+fn carries_token(query: &str) -> bool {
+    query.split('&').any(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        TOKEN_PARAMETERS.iter().any(|token| name.eq_ignore_ascii_case(token)) || value.contains("plx_")
+    })
+}
+
+/// Writes an error's body and the headers that every answer has.
+fn finish(response: Response, id: &RequestId) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let error = match parts.extensions.remove::<ApiError>() {
+        None if parts.status.is_client_error() || parts.status.is_server_error() => {
+            let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+            (!is_json).then(|| ApiError::of_status(parts.status))
+        }
+        error => error,
+    };
+    let body = match error {
+        None => body,
+        Some(mut error) => {
+            parts.headers.remove(header::CONTENT_LENGTH);
+            parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            parts
+                .headers
+                .extend(std::mem::take(&mut error.headers).into_iter().map(|(name, value)| (Some(name), value)));
+            // Plain strings: this cannot fail.
+            Body::from(serde_json::to_vec(&error.body(id.as_str())).unwrap_or_default())
+        }
+    };
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        parts.headers.insert("x-request-id", value);
+    }
+    parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    parts.headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    Response::from_parts(parts, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn router() -> Router {
+        Router::new()
+            .route("/good", get(|| async { "good" }))
+            .route(
+                "/panic",
+                get(|| async {
+                    if true {
+                        panic!("hunter2")
+                    }
+                }),
+            )
+            .route("/slow", get(std::future::pending::<()>))
+            .layer(axum::middleware::from_fn(front))
+    }
+
+    async fn send(head: &[(&str, &str)], path: &str) -> (u16, Response) {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in head {
+            request = request.header(*name, *value);
+        }
+        let response = router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        (response.status().as_u16(), response)
+    }
+
+    async fn json(response: Response) -> serde_json::Value {
+        serde_json::from_slice(&axum::body::to_bytes(response.into_body(), 10_000).await.unwrap()).unwrap()
+    }
+
+    #[track_caller]
+    fn check_id(response: &Response, id: &str) {
+        assert_eq!(response.headers()["x-request-id"], id);
+    }
+
+    #[tokio::test]
+    async fn a_sane_identifier_is_kept_and_another_replaced() {
+        check_id(&send(&[("host", "a"), ("x-request-id", "mine-1")], "/good").await.1, "mine-1");
+        let long = "x".repeat(65);
+        for bad in ["a b", "a\"b", "", long.as_str()] {
+            let (status, response) = send(&[("host", "a"), ("x-request-id", bad)], "/good").await;
+            assert_eq!(status, 200);
+            assert_eq!(response.headers()["x-request-id"].len(), 36, "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_host_is_named_once() {
+        assert_eq!(send(&[("host", "a")], "/good").await.0, 200);
+        assert_eq!(send(&[], "/good").await.0, 400);
+        assert_eq!(send(&[("host", "a"), ("host", "b")], "/good").await.0, 400);
+        assert_eq!(send(&[("host", "a b")], "/good").await.0, 400);
+        assert_eq!(send(&[("host", "a")], "http://b/good").await.0, 400);
+        assert_eq!(send(&[("host", "a")], "http://a/good").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn tokens_in_addresses_are_refused() {
+        for path in ["/good?token=x", "/good?a=1&Access_Token=x", "/good?x=plx_abc"] {
+            let (status, response) = send(&[("host", "a")], path).await;
+            assert_eq!(status, 400, "{path}");
+            assert_eq!(json(response).await["error"]["code"], "token_in_address");
+        }
+        assert_eq!(send(&[("host", "a")], "/good?limit=3").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_says_nothing() {
+        let (status, response) = send(&[("host", "a"), ("x-request-id", "r")], "/panic").await;
+        assert_eq!(status, 500);
+        let body = json(response).await;
+        assert_eq!((&body["error"]["code"], &body["error"]["request_id"]), (&"internal_error".into(), &"r".into()));
+        assert!(!body.to_string().contains("hunter2"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_takes_too_long_is_answered() {
+        let (status, response) = send(&[("host", "a")], "/slow").await;
+        assert_eq!(status, 503);
+        assert_eq!(response.headers()["retry-after"], "1");
+    }
+
+    #[tokio::test]
+    async fn what_the_router_refuses_has_the_error_shape() {
+        let (status, response) = send(&[("host", "a")], "/nowhere").await;
+        assert_eq!((status, json(response).await["error"]["code"].as_str()), (404, Some("not_found")));
+        let request = Request::post("/good").header("host", "a").body(Body::empty()).unwrap();
+        let response = router().oneshot(request).await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["allow"]),
+            (405, &HeaderValue::from_static("GET,HEAD"))
+        );
+        assert_eq!(json(response).await["error"]["code"], "method_not_allowed");
+    }
+}

@@ -1,0 +1,71 @@
+//! Logs to stderr and counters for `/metrics`: set up once, before anything else. Knows no part of the server.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines to read.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The level where neither `--log-level` nor `RUST_LOG` says otherwise.
+const DEFAULT_FILTER: &str = "info";
+
+/// Sends logs to stderr, and panics into the log.
+///
+/// # Errors
+/// Where the filter cannot be read.
+pub(crate) fn start_logging(format: LogFormat, filter: Option<&str>) -> Result<(), ParseError> {
+    let from_environment = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = filter.map(str::to_owned).or(from_environment);
+    let filter = EnvFilter::builder().parse(filter.as_deref().unwrap_or(DEFAULT_FILTER))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call in one process (tests) keeps the first's subscriber.
+    let _ = match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => {
+            let subscriber = lines.json().flatten_event(true).with_current_span(false).with_span_list(true).finish();
+            tracing::subscriber::set_global_default(subscriber).map_err(Into::into)
+        }
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(thread, place, message = panic.payload_as_str().unwrap_or("no message"), "a panic");
+    }));
+    Ok(())
+}
+
+/// Starts counting, and gives back what writes the counters as Prometheus reads them.
+///
+/// # Errors
+/// Where another recorder was installed, or the buckets are wrong.
+pub(crate) fn start_metrics() -> Result<PrometheusHandle, BuildError> {
+    let seconds = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+    let counts = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)?
+        .set_buckets_for_metric(Matcher::Suffix("_batch".to_owned()), &counts)?
+        .install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+/// How often what was counted is folded together; without it, what nobody scrapes would pile up.
+pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+fn describe() {
+    metrics::describe_counter!("plexichat_http_requests_total", "Requests answered, by method, route and status");
+    metrics::describe_histogram!("plexichat_http_request_seconds", "Time from a request's head to its answer's head");
+    metrics::describe_counter!("plexichat_http_connections_total", "Connections accepted");
+    metrics::describe_gauge!("plexichat_websocket_connections", "WebSocket connections now");
+}
