@@ -1,0 +1,8 @@
+//! What the server keeps, as values, and why it refuses. The engine is `sqlite`; nothing here knows HTTP, plugins that
+//! run, or who listens.
+
+pub mod rows;
+pub mod sqlite;
+
+pub use rows::{CreateError, NewToken, Role, Room, Scope, StoredToken, TokenId, TokenInfo, User};
+pub use sqlite::{OpenError, Store};

@@ -1,0 +1,246 @@
+//! Rooms, people and tokens as the server stores and shows them. Knows no engine.
+
+use std::fmt;
+use std::str::FromStr;
+
+use plexichat::id::{InvalidId, RoomId, UserId};
+use plexichat::message::{Actor, Time};
+use plexichat::store::StoreError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The longest name of a room, a person or a token, in characters.
+pub const NAME_MAX: usize = 80;
+
+/// A room. In this version every person and plugin may read and write every room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Room {
+    /// Its identifier.
+    pub id: RoomId,
+    /// Its name: no two rooms have the same.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Time,
+    /// Who made it.
+    pub created_by: UserId,
+}
+
+/// What a person may do on this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// Read and write.
+    User,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A person's account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct User {
+    /// Its identifier.
+    pub id: UserId,
+    /// The name to show: no two people have the same.
+    pub name: String,
+    /// What the person may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+impl User {
+    /// The person as an author.
+    pub fn actor(&self) -> Actor {
+        Actor::user(&self.id.to_string(), &self.name)
+    }
+}
+
+/// What a token may be used for; never more than its person's role allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Scope {
+    /// Read rooms, messages, the list of plugins.
+    Read,
+    /// Make rooms, post messages.
+    Write,
+    /// Change plugins, configuration, people and tokens; for administrators only.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+
+    /// What a role allows at most.
+    pub fn of_role(role: Role) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|scope| *scope != Self::Admin || role == Role::Admin).collect()
+    }
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// An API token's identifier: not secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct TokenId(#[schemars(with = "String")] Uuid);
+
+impl TokenId {
+    /// A new identifier.
+    #[expect(clippy::new_without_default, reason = "every call gives another value")]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+impl FromStr for TokenId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Uuid::try_parse(text).map(Self).map_err(|_| InvalidId)
+    }
+}
+
+/// What is shown of an API token: all but the secret, which nobody has any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenInfo {
+    /// Its identifier.
+    pub id: TokenId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created_at: Time,
+    /// Until when it counts; for ever where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+}
+
+/// A token to be stored.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// What is shown of it.
+    pub info: TokenInfo,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+}
+
+/// A token and the person it stands for, as found by its hash.
+#[derive(Debug, Clone)]
+pub struct StoredToken {
+    /// What is shown of it.
+    pub info: TokenInfo,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// Whose it is.
+    pub user: User,
+}
+
+/// Why something was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The name is taken.
+    #[error("there is a {what} named `{name}` already")]
+    Conflict {
+        /// What it would have been.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The name cannot be one.
+    #[error("the name of a {what} has 1 to {NAME_MAX} characters and no control characters")]
+    Name {
+        /// What it would have been.
+        what: &'static str,
+    },
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The name without blanks around it.
+///
+/// # Errors
+/// [`CreateError::Name`] where nothing is left, or too much, or something that cannot be shown.
+pub(crate) fn clean_name(what: &'static str, name: &str) -> Result<String, CreateError> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        return Err(CreateError::Name { what });
+    }
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, cleaned: Option<&str>) {
+        assert_eq!(clean_name("room", name).ok().as_deref(), cleaned, "{name:?}");
+    }
+
+    #[test]
+    fn names_are_trimmed_and_bounded() {
+        check(" general\t", Some("general"));
+        check("Über uns 🦀", Some("Über uns 🦀"));
+        check(&"ü".repeat(80), Some(&"ü".repeat(80)));
+        check(&"ü".repeat(81), None);
+        check("", None);
+        check(" \n ", None);
+        check("a\0b", None);
+        check("a\nb", None);
+    }
+
+    #[test]
+    fn words_are_those_of_json() {
+        for role in [Role::User, Role::Admin] {
+            assert_eq!(serde_json::to_value(role).expect("serialises"), role.as_str());
+        }
+        for scope in Scope::ALL {
+            assert_eq!(serde_json::to_value(scope).expect("serialises"), scope.as_str());
+        }
+    }
+}

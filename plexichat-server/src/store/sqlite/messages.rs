@@ -1,0 +1,206 @@
+//! Messages: the insert that everything waits for, and their history.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use plexichat::id::{MessageId, RoomId};
+use plexichat::message::{Actor, StoredRow, Time};
+use plexichat::pipeline::{Access, Cleared, Commit, Committed, Message, MessageStore};
+use plexichat::store::StoreError;
+use rusqlite::{Connection, OptionalExtension, Row, Statement};
+
+use super::Store;
+use super::completion::Appended;
+use super::values::{bound, count, identifier, kind_word, origin_word, state_word, time, word};
+
+/// What [`stored_row`] reads.
+pub(super) const COLUMNS: &str = "messages.id, rooms.id, seq, text, author_kind, author_id, author_name, reply_to, state, \
+                                  revision, messages.created_at";
+
+/// Numbers messages and inserts them. It remembers where each room stands, so that an insert looks nothing up.
+pub(super) struct Appender {
+    /// The number of the last message of all rooms; nothing where it must be looked up again.
+    last: Option<i64>,
+    rooms: HashMap<RoomId, Standing>,
+    now: Time,
+}
+
+#[derive(Clone, Copy)]
+struct Standing {
+    room: i64,
+    seq: i64,
+}
+
+impl Appender {
+    pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self { last: Some(last_number(connection)?), rooms: HashMap::new(), now: Time::now() })
+    }
+
+    /// The insert, prepared once for a group. A key that is known inserts nothing.
+    pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
+        connection.prepare_cached(
+            "INSERT INTO messages (number, room, seq, id, text, author_kind, author_id, author_name, origin, state,
+                                   revision, created_at, reply_to, cause_id, cause_depth, key, findings)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15, ?16)
+             ON CONFLICT (key, room, author_kind, author_id) WHERE key IS NOT NULL DO NOTHING",
+        )
+    }
+
+    /// A group begins: its messages have one time.
+    pub(super) fn begin(&mut self) {
+        self.now = Time::now();
+    }
+
+    /// The transaction is undone: what was remembered of it is wrong.
+    pub(super) fn forget(&mut self) {
+        self.last = None;
+        self.rooms.clear();
+    }
+
+    pub(super) fn append(
+        &mut self,
+        connection: &Connection,
+        insert: &mut Statement<'_>,
+        message: &Message<Cleared>,
+    ) -> rusqlite::Result<Appended> {
+        let room_id = message.room_id();
+        let Some(standing) = self.standing(connection, room_id)? else {
+            return Ok(Appended::NoRoom(StoreError::Failed(format!("there is no room {room_id}"))));
+        };
+        let number = match self.last {
+            Some(last) => last,
+            None => last_number(connection)?,
+        } + 1;
+        let seq = standing.seq + 1;
+        let author = message.author();
+        let created_at = self.now;
+        let findings = match message.findings() {
+            [] => None,
+            found => Some(
+                serde_json::to_string(found).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
+            ),
+        };
+        let inserted = insert.execute(rusqlite::params![
+            number,
+            standing.room,
+            seq,
+            message.id().as_bytes(),
+            message.text(),
+            kind_word(author.kind),
+            &*author.id,
+            &*author.name,
+            origin_word(message.origin()),
+            state_word(message.state()),
+            created_at.as_micros(),
+            message.reply_to().as_ref().map(MessageId::as_bytes),
+            message.cause_id().as_ref().map(plexichat::id::EventId::as_bytes),
+            message.cause_depth(),
+            message.key(),
+            findings,
+        ])?;
+        if inserted == 0 {
+            let key = message.key().unwrap_or_default();
+            let row = by_key(connection, author, room_id, key)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            return Ok(Appended::Known(Box::new(row)));
+        }
+        self.last = Some(number);
+        self.rooms.insert(room_id, Standing { seq, ..standing });
+        Ok(Appended::New(Committed { seq: seq as u64, outbox_id: number as u64, created_at }))
+    }
+
+    fn standing(&self, connection: &Connection, room_id: RoomId) -> rusqlite::Result<Option<Standing>> {
+        if let Some(standing) = self.rooms.get(&room_id) {
+            return Ok(Some(*standing));
+        }
+        connection
+            .prepare_cached(
+                "SELECT number, (SELECT coalesce(max(seq), 0) FROM messages WHERE room = rooms.number)
+                 FROM rooms WHERE id = ?1",
+            )?
+            .query_row([room_id.as_bytes()], |row| Ok(Standing { room: row.get(0)?, seq: row.get(1)? }))
+            .optional()
+    }
+}
+
+#[async_trait]
+impl MessageStore for Store {
+    async fn access(&self, _: &Actor, room: RoomId) -> Result<Access, StoreError> {
+        let known = |rooms: &std::collections::HashSet<RoomId>| rooms.contains(&room);
+        if known(&self.inner.rooms.read().unwrap_or_else(std::sync::PoisonError::into_inner)) {
+            return Ok(Access::Write);
+        }
+        if self.room(room).await?.is_none() {
+            return Ok(Access::None);
+        }
+        self.inner.rooms.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(room);
+        Ok(Access::Write)
+    }
+
+    async fn by_key(&self, author: &Actor, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError> {
+        let (author, key) = (author.clone(), key.to_owned());
+        self.read(move |connection| by_key(connection, &author, room, &key)).await
+    }
+
+    fn append(&self, commit: Commit) {
+        self.inner.writer.append(commit);
+    }
+
+    async fn history(
+        &self,
+        room: RoomId,
+        after: Option<u64>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let order = if after.is_some() { "ASC" } else { "DESC" };
+        let (lower, upper) = (bound(after.unwrap_or(0)), before.map_or(i64::MAX, bound));
+        let mut rows: Vec<StoredRow> = self
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM messages JOIN rooms ON rooms.number = messages.room
+                     WHERE rooms.id = ?1 AND seq > ?2 AND seq < ?3 AND state <> 'quarantined'
+                     ORDER BY seq {order} LIMIT ?4"
+                ))?;
+                let rows = statement.query_map((room.as_bytes(), lower, upper, limit), stored_row)?;
+                rows.collect()
+            })
+            .await?;
+        if after.is_none() {
+            rows.reverse();
+        }
+        Ok(rows)
+    }
+}
+
+pub(super) fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
+    Ok(StoredRow {
+        id: identifier(row, 0, MessageId::from_bytes)?,
+        room_id: identifier(row, 1, RoomId::from_bytes)?,
+        seq: count(row, 2)?,
+        text: row.get(3)?,
+        author: Actor { kind: word(row, 4)?, id: row.get(5)?, name: row.get(6)? },
+        reply_to: row.get::<_, Option<[u8; 16]>>(7)?.map(MessageId::from_bytes),
+        state: word(row, 8)?,
+        revision: row.get(9)?,
+        created_at: time(row, 10)?,
+    })
+}
+
+fn by_key(connection: &Connection, author: &Actor, room: RoomId, key: &str) -> rusqlite::Result<Option<StoredRow>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM messages JOIN rooms ON rooms.number = messages.room
+             WHERE key = ?1 AND rooms.id = ?2 AND author_kind = ?3 AND author_id = ?4"
+        ))?
+        .query_row((key, room.as_bytes(), kind_word(author.kind), &*author.id), stored_row)
+        .optional()
+}
+
+/// The highest number given so far. A message that is gone keeps its number if plugins were told of it.
+fn last_number(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row(
+        "SELECT max((SELECT coalesce(max(number), 0) FROM messages), (SELECT finished FROM outbox))",
+        [],
+        |row| row.get(0),
+    )
+}

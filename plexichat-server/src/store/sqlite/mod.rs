@@ -1,0 +1,129 @@
+//! The embedded engine: one SQLite file, one thread that writes it in groups, a few that read it. Knows what is stored,
+//! not who asks.
+
+mod accounts;
+mod completion;
+mod messages;
+mod migrations;
+mod open;
+mod outbox;
+mod plugins;
+mod readers;
+mod rooms;
+mod values;
+mod writer;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use plexichat::id::RoomId;
+use plexichat::store::StoreError;
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+pub use open::OpenError;
+
+use readers::Readers;
+use writer::Writer;
+
+/// The server's store. Cheap to clone; all clones are one store.
+///
+/// A write that returned is durable: it survives the process and the power.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Writer,
+    readers: Readers,
+    /// Rooms known to exist, so that asking for access costs no look-up. None is ever deleted.
+    rooms: RwLock<HashSet<RoomId>>,
+    broken: watch::Receiver<Option<StoreError>>,
+}
+
+impl Store {
+    /// Opens the database, making or migrating it as needed. Blocks: it reads files and starts threads.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is left as it was.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let opened = open::open(path)?;
+        let (report, broken) = watch::channel(None);
+        let report = Arc::new(report);
+        let readers = Readers::start(path)?;
+        if opened.check_later {
+            readers.check_in_background(path, report.clone());
+        }
+        let writer = Writer::start(opened.connection, report)?;
+        let inner = Inner { writer, readers, rooms: RwLock::default(), broken };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Waits until the store cannot go on: an I/O error or a damaged file. Nothing is written from then on, so the
+    /// server should end and say why. For ever where all is well.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn broken(&self) -> StoreError {
+        let mut broken = self.inner.broken.clone();
+        let error = broken.wait_for(Option::is_some).await.ok().and_then(|error| error.clone());
+        match error {
+            Some(error) => error,
+            // The writer ended without a complaint: the store was closed.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the store can be read and written, for readiness.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        if let Some(error) = self.inner.broken.borrow().clone() {
+            return Err(error);
+        }
+        self.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await
+    }
+
+    /// Finishes the writes that were asked for, then writes no more: everything after it is refused.
+    ///
+    /// # Cancel safety
+    /// The store closes even if nobody waits for it.
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+    }
+
+    /// Runs statements in the next group of writes. A refusal or an error undoes this work alone.
+    async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (reply, outcome) = oneshot::channel();
+        self.inner.writer.work(work, reply);
+        outcome.await.unwrap_or_else(|_| Err(stopping().into()))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.inner.readers.run(work).await
+    }
+}
+
+fn stopping() -> StoreError {
+    StoreError::Unavailable("it is stopping".into())
+}
+
+fn crowded() -> StoreError {
+    StoreError::Unavailable("too much waits to be stored or read".into())
+}

@@ -1,0 +1,188 @@
+//! Opens the database file with every doubt settled first: whose it is, whether it is whole, which tables it has. A file
+//! that cannot be used is left as it is, never replaced by an empty one.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::migrations::{self, APPLICATION_ID};
+
+/// How long a statement waits for another program that has locked the file, a `sqlite3` shell say.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// A database up to this size is checked whole before the server starts, a larger one while it runs.
+const CHECK_AT_ONCE: u64 = 16 << 20;
+
+/// Why the database was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// It is no SQLite database.
+    #[error("{} is not a database", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is damaged.
+    #[error("the database {} is damaged: {finding}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that is wrong.
+        finding: String,
+    },
+    /// It belongs to another program.
+    #[error("the database {} was made by another program (application id {application_id:#010x})", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What its header says.
+        application_id: i32,
+    },
+    /// A newer server made it.
+    #[error("the database {} has version {found} of the tables, this server knows up to {known}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: usize,
+        /// The newest version this server knows.
+        known: usize,
+    },
+    /// A step of the migration failed; it left nothing behind.
+    #[error("the database {} could not be brought to version {version} of the tables: {source}", path.display())]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// The version that was to be reached.
+        version: usize,
+        /// Why not.
+        source: rusqlite::Error,
+    },
+    /// SQLite refused something else.
+    #[error("cannot open the database {}: {source}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: rusqlite::Error,
+    },
+    /// The system refused something.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotADatabase { path } | Self::Damaged { path, .. } => format!(
+                "nothing was changed; restore a backup, or copy the directory and try \
+                 `sqlite3 {} .recover | sqlite3 recovered.db`",
+                path.display()
+            ),
+            Self::Foreign { .. } => "choose another directory with `--data-dir`".into(),
+            Self::Newer { .. } => "start the newer server, or restore a backup from before it ran".into(),
+            Self::Migration { .. } | Self::Sqlite { .. } | Self::System { .. } => {
+                "nothing was lost; check the disk's free space and the file's owner, then start again".into()
+            }
+        }
+    }
+
+    /// The error of a statement that only reads.
+    pub(super) fn reading(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, finding: source.to_string() },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+}
+
+/// A database that may be written.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    /// It is too large to be checked before the server starts.
+    pub(super) check_later: bool,
+}
+
+pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
+    let system = |doing, source| OpenError::System { doing, path: path.to_path_buf(), source };
+    // SQLite gives its own files the rights of this one: only the owner may read what people wrote.
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| system("open", source))?;
+    let size = fs::metadata(path).map_err(|source| system("look at", source))?.len();
+
+    let sqlite = |source| OpenError::reading(path, source);
+    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | threads_apart())
+        .map_err(|source| OpenError::Sqlite { path: path.to_path_buf(), source })?;
+    connection.busy_timeout(BUSY).map_err(sqlite)?;
+    inspect(&connection, path)?;
+    let check_later = size > CHECK_AT_ONCE;
+    if !check_later {
+        quick_check(&connection, path)?;
+    }
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(sqlite)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(sqlite)?;
+    // The write-ahead log is cut back to this after a burst.
+    connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(())).map_err(sqlite)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    migrations::migrate(&mut connection, path)?;
+    Ok(Opened { connection, check_later })
+}
+
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | threads_apart())?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Looks for damage: the first that is found.
+pub(super) fn quick_check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let finding = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+        .map_err(|source| OpenError::reading(path, source))?;
+    if finding == "ok" {
+        return Ok(());
+    }
+    // SQLite's findings have several lines.
+    Err(OpenError::Damaged { path: path.to_path_buf(), finding: finding.replace('\n', " ") })
+}
+
+fn inspect(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let number = |query| connection.query_row(query, [], |row| row.get::<_, i64>(0));
+    let look = || Ok((number("PRAGMA application_id")?, number("SELECT count(*) FROM sqlite_schema")?));
+    let (application_id, tables) = look().map_err(|source| OpenError::reading(path, source))?;
+    let application_id = application_id as i32;
+    // A new file has neither.
+    if application_id == APPLICATION_ID || (application_id == 0 && tables == 0) {
+        return Ok(());
+    }
+    Err(OpenError::Foreign { path: path.to_path_buf(), application_id })
+}
+
+/// Each connection belongs to one thread at a time, so SQLite need not lock within it.
+fn threads_apart() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_NO_MUTEX
+}

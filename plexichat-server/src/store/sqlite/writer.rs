@@ -1,0 +1,313 @@
+//! The one thread that writes. It takes whatever waits, up to a bound, into one transaction, so that many messages share
+//! one trip to the disk; whoever waits for them is told by `completion`, while the next group is already under way.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use plexichat::pipeline::Commit;
+use plexichat::store::StoreError;
+use rusqlite::{Connection, Statement};
+use tokio::sync::{oneshot, watch};
+
+use super::completion::{Completion, Done};
+use super::messages::Appender;
+use super::open::OpenError;
+use super::values::{is_fatal, store_error};
+use super::{crowded, stopping};
+
+/// How many writes share one transaction at most.
+const GROUP: usize = 256;
+
+/// How many writes may wait.
+const WAITING: usize = 4096;
+
+/// A write other than a message: several statements that stay or go together.
+pub(super) trait Work: Send {
+    /// Runs the statements. Whether they are to stay, or the error that undoes them.
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<Verdict>;
+
+    /// Tells whoever waits, now that it is known whether the transaction is durable.
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// What becomes of a work's statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Keep,
+    Undo,
+}
+
+enum Job {
+    Append(Commit),
+    Work(Box<dyn Work>),
+    Close,
+}
+
+pub(super) struct Writer {
+    jobs: SyncSender<Job>,
+    /// Ends when the thread has closed the database.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        report: Arc<watch::Sender<Option<StoreError>>>,
+    ) -> Result<Self, OpenError> {
+        let (jobs, waiting) = sync_channel(WAITING);
+        let (end, ended) = oneshot::channel();
+        let system = |source| OpenError::System { doing: "start the writer of", path: path_of(&connection), source };
+        let completion = Completion::start().map_err(system)?;
+        let appender =
+            Appender::new(&connection).map_err(|source| OpenError::reading(&path_of(&connection), source))?;
+        let writing = Writing { appender, completion, report, broken: None };
+        thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || {
+                writing.run(connection, &waiting);
+                // Whoever waits for the end may have gone.
+                let _ = end.send(());
+            })
+            .map_err(|source| OpenError::System {
+                doing: "start the writer of",
+                path: "the database".into(),
+                source,
+            })?;
+        Ok(Self { jobs, ended: Mutex::new(Some(ended)) })
+    }
+
+    /// Puts a message into the queue. Never waits: what does not fit is refused.
+    pub(super) fn append(&self, commit: Commit) {
+        let (refused, error) = match self.jobs.try_send(Job::Append(commit)) {
+            Ok(()) => return,
+            Err(TrySendError::Full(job)) => (job, crowded()),
+            Err(TrySendError::Disconnected(job)) => (job, stopping()),
+        };
+        if let Job::Append(commit) = refused {
+            commit.failed(error);
+        }
+    }
+
+    /// Puts a work into the queue. Never waits: what does not fit is refused.
+    pub(super) fn work<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        reply: oneshot::Sender<Result<T, E>>,
+    ) where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let work = Box::new(Closure { work: Some(work), outcome: None, reply });
+        let (refused, error) = match self.jobs.try_send(Job::Work(work)) {
+            Ok(()) => return,
+            Err(TrySendError::Full(job)) => (job, crowded()),
+            Err(TrySendError::Disconnected(job)) => (job, stopping()),
+        };
+        if let Job::Work(work) = refused {
+            work.finish(Err(error));
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(ended) = ended else { return };
+        let mut job = Job::Close;
+        while let Err(TrySendError::Full(back)) = self.jobs.try_send(job) {
+            job = back;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // An error says that the thread has gone, which is what was asked for.
+        let _ = ended.await;
+    }
+}
+
+fn path_of(connection: &Connection) -> std::path::PathBuf {
+    connection.path().unwrap_or("the database").into()
+}
+
+struct Writing {
+    appender: Appender,
+    completion: Completion,
+    report: Arc<watch::Sender<Option<StoreError>>>,
+    broken: Option<StoreError>,
+}
+
+impl Writing {
+    fn run(mut self, connection: Connection, waiting: &Receiver<Job>) {
+        let mut group = Vec::with_capacity(GROUP);
+        let mut open = true;
+        while open {
+            let Ok(first) = waiting.recv() else { break };
+            let more = std::iter::from_fn(|| waiting.try_recv().ok());
+            for job in std::iter::once(first).chain(more) {
+                if matches!(job, Job::Close) {
+                    open = false;
+                    break;
+                }
+                group.push(job);
+                if group.len() == GROUP {
+                    break;
+                }
+            }
+            if !group.is_empty() {
+                self.commit(&connection, &mut group);
+            }
+        }
+        self.completion.end();
+        // Closing the last connection checkpoints the log and removes it.
+        if let Err((_, error)) = connection.close() {
+            tracing::warn!(%error, "closing the database");
+        }
+    }
+
+    fn commit(&mut self, connection: &Connection, group: &mut Vec<Job>) {
+        let size = group.len();
+        let mut done = Vec::with_capacity(size);
+        if let Some(error) = &self.broken {
+            done.extend(group.drain(..).map(|job| refuse(job, error.clone())));
+            self.completion.hand_on(done);
+            return;
+        }
+        let begun = Instant::now();
+        let result = self.transact(connection, group, &mut done);
+        metrics::histogram!("plexichat_store_commit_seconds").record(begun.elapsed());
+        metrics::histogram!("plexichat_store_group_size").record(size as f64);
+        if let Err(error) = result {
+            done.extend(group.drain(..).map(|job| refuse(job, store_error(&error))));
+            let reason = self.give_up(connection, &error);
+            for one in &mut done {
+                one.fail(&reason);
+            }
+        }
+        self.completion.hand_on(done);
+    }
+
+    /// One transaction. What was done is in `done`, to be told once it is durable; an error means that nothing was.
+    fn transact(
+        &mut self,
+        connection: &Connection,
+        group: &mut Vec<Job>,
+        done: &mut Vec<Done>,
+    ) -> rusqlite::Result<()> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut insert = Appender::prepare(connection)?;
+        self.appender.begin();
+        for job in group.drain(..) {
+            match job {
+                Job::Append(commit) => self.append(connection, &mut insert, commit, done)?,
+                Job::Work(work) => run(connection, work, done)?,
+                Job::Close => {}
+            }
+        }
+        connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())
+    }
+
+    fn append(
+        &mut self,
+        connection: &Connection,
+        insert: &mut Statement<'_>,
+        commit: Commit,
+        done: &mut Vec<Done>,
+    ) -> rusqlite::Result<()> {
+        let appended = self.appender.append(connection, insert, commit.message());
+        match appended {
+            Ok(appended) => done.push(Done::appended(commit, appended)),
+            Err(error) => {
+                let lost = is_lost(connection, &error);
+                done.push(Done::Failed(commit, store_error(&error)));
+                if lost {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Undoes the transaction, and says what those who asked are to be told.
+    fn give_up(&mut self, connection: &Connection, error: &rusqlite::Error) -> StoreError {
+        if !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "undoing a transaction");
+        }
+        self.appender.forget();
+        let reason = store_error(error);
+        let fatal = is_fatal(error) || !connection.is_autocommit();
+        tracing::error!(%error, fatal, "a group of writes was not stored");
+        metrics::counter!("plexichat_store_failed_commits_total").increment(1);
+        if fatal {
+            let error = StoreError::Failed(format!("{error}; restart the server, which checks the file"));
+            self.broken = Some(error.clone());
+            self.report.send_replace(Some(error));
+        }
+        reason
+    }
+}
+
+/// Whether the error took the whole transaction with it, as SQLite does when the disk is full.
+fn is_lost(connection: &Connection, error: &rusqlite::Error) -> bool {
+    connection.is_autocommit() || is_fatal(error) || matches!(store_error(error), StoreError::Full)
+}
+
+fn run(connection: &Connection, mut work: Box<dyn Work>, done: &mut Vec<Done>) -> rusqlite::Result<()> {
+    connection.prepare_cached("SAVEPOINT work")?.execute([])?;
+    let result = work.run(connection);
+    let undone = match &result {
+        Ok(Verdict::Keep) => Ok(()),
+        Ok(Verdict::Undo) => undo(connection),
+        Err(error) if is_lost(connection, error) => Err(None),
+        Err(_) => undo(connection),
+    };
+    let outcome = result.as_ref().map(|_| ()).map_err(store_error);
+    done.push(Done::Worked(work, outcome));
+    match (undone, result) {
+        (Ok(()), _) => connection.prepare_cached("RELEASE work")?.execute([]).map(|_| ()),
+        (Err(Some(error)), _) | (Err(None), Err(error)) => Err(error),
+        (Err(None), Ok(_)) => Ok(()),
+    }
+}
+
+fn undo(connection: &Connection) -> Result<(), Option<rusqlite::Error>> {
+    connection.prepare_cached("ROLLBACK TO work").and_then(|mut back| back.execute([])).map(|_| ()).map_err(Some)
+}
+
+fn refuse(job: Job, error: StoreError) -> Done {
+    match job {
+        Job::Append(commit) => Done::Failed(commit, error),
+        Job::Work(work) => Done::Worked(work, Err(error)),
+        Job::Close => Done::Nothing,
+    }
+}
+
+struct Closure<F, T, E> {
+    work: Option<F>,
+    outcome: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Work for Closure<F, T, E>
+where
+    F: FnOnce(&Connection) -> rusqlite::Result<Result<T, E>> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<Verdict> {
+        let Some(work) = self.work.take() else { return Ok(Verdict::Undo) };
+        let outcome = work(connection)?;
+        let verdict = if outcome.is_ok() { Verdict::Keep } else { Verdict::Undo };
+        self.outcome = Some(outcome);
+        Ok(verdict)
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+        let outcome = match (committed, self.outcome) {
+            (Ok(()), Some(outcome)) => outcome,
+            (Ok(()), None) => Err(stopping().into()),
+            (Err(error), _) => Err(error.into()),
+        };
+        // Whoever asked may have gone; what was stored is stored all the same.
+        let _ = self.reply.send(outcome);
+    }
+}
