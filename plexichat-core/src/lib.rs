@@ -6,13 +6,23 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+#[cfg(feature = "host")]
+pub mod breaker;
 pub mod capability;
+#[cfg(feature = "host")]
+pub mod cause;
 pub mod command;
 pub mod context;
 pub mod descriptor;
 pub mod error;
 pub mod event;
+#[cfg(feature = "host")]
+pub mod guard;
 pub mod id;
+#[cfg(feature = "host")]
+pub mod incident;
+#[cfg(feature = "host")]
+pub mod isolation;
 pub mod message;
 pub mod permission;
 #[cfg(feature = "host")]
@@ -28,5 +38,7 @@ pub mod settings;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "host")]
+pub mod watchdog;
 
 pub use descriptor::Descriptor;

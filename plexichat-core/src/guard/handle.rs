@@ -1,0 +1,157 @@
+//! A running plugin as the rest of the host sees it: its name, and the way to call it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::{Blame, Call, CallError, Guard};
+use crate::capability::Scope;
+use crate::cause::Cause;
+use crate::descriptor::{Descriptor, Instance};
+use crate::id::PluginName;
+use crate::incident::{Counters, LastError};
+use crate::settings::IsolationLevel;
+
+/// A running instance of a plugin. Every call goes through its guard.
+pub struct PluginHandle {
+    descriptor: &'static Descriptor,
+    instance: Arc<dyn Instance>,
+    scope: Arc<Scope>,
+    guard: Arc<Guard>,
+}
+
+impl PluginHandle {
+    pub(crate) fn new(
+        descriptor: &'static Descriptor,
+        instance: Arc<dyn Instance>,
+        scope: Arc<Scope>,
+        guard: Arc<Guard>,
+    ) -> Self {
+        Self { descriptor, instance, scope, guard }
+    }
+
+    /// The plugin's name.
+    pub fn name(&self) -> &PluginName {
+        self.guard.plugin()
+    }
+
+    /// What is known of it without running it.
+    pub fn descriptor(&self) -> &'static Descriptor {
+        self.descriptor
+    }
+
+    /// What this instance may do, and whether it still may.
+    pub fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    /// Where its calls run.
+    pub fn isolation(&self) -> IsolationLevel {
+        self.guard.isolation()
+    }
+
+    /// What it has been asked.
+    pub fn counters(&self) -> Counters {
+        self.guard.counters()
+    }
+
+    /// The last thing that went wrong with the plugin, whichever instance it was.
+    pub fn last_error(&self) -> Option<LastError> {
+        self.guard.vitals().last_error()
+    }
+
+    /// Whether it is not asked at the moment, because it failed too often of late.
+    pub fn is_open(&self) -> bool {
+        self.guard.is_open()
+    }
+
+    /// Calls the plugin. `what` names the call in the log. A call that returns an error that blames the plugin counts as a
+    /// failure, and its result is returned all the same.
+    ///
+    /// # Errors
+    /// [`CallError`] where there is no result. The plugin's state is what it was: other calls go on.
+    ///
+    /// # Cancel safety
+    /// The plugin's call is dropped with this one, on its own thread.
+    pub async fn call<R, F>(&self, what: &'static str, timeout: Duration, work: F) -> Result<R, CallError>
+    where
+        R: Blame + Send + 'static,
+        F: FnOnce(Arc<dyn Instance>) -> BoxFuture<'static, R> + Send + 'static,
+    {
+        self.call_for(None, what, timeout, work).await
+    }
+
+    /// Calls the plugin to answer an event: what it posts and emits meanwhile names the cause.
+    pub(crate) async fn call_for<R, F>(
+        &self,
+        cause: Option<Arc<Cause>>,
+        what: &'static str,
+        timeout: Duration,
+        work: F,
+    ) -> Result<R, CallError>
+    where
+        R: Blame + Send + 'static,
+        F: FnOnce(Arc<dyn Instance>) -> BoxFuture<'static, R> + Send + 'static,
+    {
+        let instance = self.instance.clone();
+        self.guard.call(Call { what, timeout, cause }, move || work(instance)).await
+    }
+
+    /// Calls an inline plugin with what the caller lends it: nothing is copied, nothing but the call's own future is
+    /// allocated. Nothing where the plugin runs elsewhere.
+    pub fn inline(&self) -> Option<InlineHandle<'_>> {
+        (self.isolation() == IsolationLevel::Inline).then_some(InlineHandle(self))
+    }
+
+    pub(crate) fn guard(&self) -> &Arc<Guard> {
+        &self.guard
+    }
+
+    pub(crate) fn instance(&self) -> &Arc<dyn Instance> {
+        &self.instance
+    }
+}
+
+impl fmt::Debug for PluginHandle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "PluginHandle({})", self.name())
+    }
+}
+
+/// A running plugin that runs where its caller does.
+#[derive(Clone, Copy)]
+pub struct InlineHandle<'a>(&'a PluginHandle);
+
+impl<'a> InlineHandle<'a> {
+    /// Calls the plugin, as [`PluginHandle::call`] does.
+    ///
+    /// # Errors
+    /// As [`PluginHandle::call`].
+    ///
+    /// # Cancel safety
+    /// The plugin's call is dropped with this one.
+    pub async fn call<R, F>(self, what: &'static str, timeout: Duration, work: F) -> Result<R, CallError>
+    where
+        R: Blame,
+        F: FnOnce(&'a dyn Instance) -> BoxFuture<'a, R>,
+    {
+        self.call_for(None, what, timeout, work).await
+    }
+
+    pub(crate) async fn call_for<R, F>(
+        self,
+        cause: Option<Arc<Cause>>,
+        what: &'static str,
+        timeout: Duration,
+        work: F,
+    ) -> Result<R, CallError>
+    where
+        R: Blame,
+        F: FnOnce(&'a dyn Instance) -> BoxFuture<'a, R>,
+    {
+        let PluginHandle { instance, guard, .. } = self.0;
+        guard.call_here(Call { what, timeout, cause }, || work(&**instance)).await
+    }
+}
