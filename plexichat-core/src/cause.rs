@@ -1,32 +1,30 @@
 //! Which event a plugin's code is answering at the moment. Handlers and commands run within a cause, so that what they
 //! post and emit names it. Knows no bus and no pipeline.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use crate::id::{EventId, PluginName};
+use crate::id::EventId;
 use crate::watchdog;
 
 /// What a plugin's code is answering.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cause {
     event: EventId,
     depth: u8,
-    plugin: PluginName,
+    plugin: &'static str,
     step: &'static str,
-    /// What was posted so far. Tasks that a handler starts have none: they run in no fixed order.
-    posted: Option<AtomicU32>,
+    posted: u32,
+    /// Whether posts have a fixed order. The tasks that a handler starts run in none.
+    ordered: bool,
 }
 
 impl Cause {
     /// The handler or command `step` of the plugin answers this event.
-    pub(crate) fn new(event: EventId, depth: u8, plugin: PluginName, step: &'static str) -> Arc<Self> {
-        Arc::new(Self { event, depth, plugin, step, posted: Some(AtomicU32::new(0)) })
+    pub(crate) fn new(event: EventId, depth: u8, plugin: &'static str, step: &'static str) -> Self {
+        Self { event, depth, plugin, step, posted: 0, ordered: true }
     }
 
     /// The same cause for a task that runs beside the handler.
-    pub(crate) fn beside(&self) -> Arc<Self> {
-        Arc::new(Self { event: self.event, depth: self.depth, plugin: self.plugin.clone(), step: self.step, posted: None })
+    pub(crate) fn beside(self) -> Self {
+        Self { ordered: false, ..self }
     }
 
     /// The event that is being answered.
@@ -39,20 +37,29 @@ impl Cause {
         self.depth.saturating_add(1)
     }
 
-    /// Who answers.
-    pub fn plugin(&self) -> &PluginName {
-        &self.plugin
-    }
-
-    /// The key of the next post: the same when the event is delivered again and the handler does the same again. Nothing
-    /// in a task that runs beside the handler.
-    pub fn next_key(&self) -> Option<String> {
-        let ordinal = self.posted.as_ref()?.fetch_add(1, Ordering::Relaxed);
-        Some(format!("{}/{}/{}/{ordinal}", self.event, self.plugin, self.step))
+    /// The key of this plugin's post with this number in this step.
+    fn key(&self) -> Option<String> {
+        self.ordered.then(|| format!("{}/{}/{}/{}", self.event, self.plugin, self.step, self.posted))
     }
 }
 
 /// What the code that asks is answering; nothing outside of handlers and commands.
-pub fn current() -> Option<Arc<Cause>> {
-    watchdog::current_cause()
+pub fn current() -> Option<Cause> {
+    let mut current = None;
+    watchdog::with_cause(|cause| current = *cause);
+    current
+}
+
+/// The key of the next post of the handler or command that asks: each post has another, and each has the same again when
+/// the event is delivered again and the handler does the same again. Nothing outside of handlers and commands, and nothing
+/// in a task that runs beside one.
+pub fn next_key() -> Option<String> {
+    let mut key = None;
+    watchdog::with_cause(|cause| {
+        if let Some(cause) = cause {
+            key = cause.key();
+            cause.posted += 1;
+        }
+    });
+    key
 }

@@ -23,6 +23,8 @@ pub mod id;
 pub mod incident;
 #[cfg(feature = "host")]
 pub mod isolation;
+#[cfg(feature = "host")]
+pub mod manager;
 pub mod message;
 pub mod permission;
 #[cfg(feature = "host")]

@@ -43,7 +43,7 @@ impl Default for Patience {
 /// What this thread polls: the number of a guard and when that began, or 0.
 struct Thread {
     polling: Arc<AtomicU64>,
-    cause: Cell<Option<Arc<Cause>>>,
+    cause: Cell<Option<Cause>>,
 }
 
 thread_local! {
@@ -59,7 +59,7 @@ impl Thread {
 }
 
 /// Runs one poll of a plugin's code. `work` must not unwind.
-pub(crate) fn polling<R>(guard: u32, cause: &mut Option<Arc<Cause>>, work: impl FnOnce() -> R) -> R {
+pub(crate) fn polling<R>(guard: u32, cause: &mut Option<Cause>, work: impl FnOnce() -> R) -> R {
     let value = u64::from(guard) << TICK_BITS | NOW.load(Ordering::Relaxed);
     let mut work = Some(work);
     let done = THREAD.try_with(|thread| {
@@ -80,13 +80,14 @@ pub(crate) fn polling<R>(guard: u32, cause: &mut Option<Arc<Cause>>, work: impl 
     }
 }
 
-pub(crate) fn current_cause() -> Option<Arc<Cause>> {
-    let cause = THREAD.try_with(|thread| {
-        let cause = thread.cause.take();
-        thread.cause.set(cause.clone());
-        cause
+/// Lends the cause of what this thread polls.
+pub(crate) fn with_cause(work: impl FnOnce(&mut Option<Cause>)) {
+    // A thread that is ending polls nothing.
+    let _ = THREAD.try_with(|thread| {
+        let mut cause = thread.cause.get();
+        work(&mut cause);
+        thread.cause.set(cause);
     });
-    cause.ok().flatten()
 }
 
 /// The time in looks; for durations to a hundredth of a second.

@@ -1,6 +1,10 @@
 //! Events: what happened, told to every plugin that asked. Knows no bus and no plugin.
 
+#[cfg(feature = "host")]
+pub mod bus;
 pub mod catalog;
+#[cfg(feature = "host")]
+pub(crate) mod local;
 
 use std::any::Any;
 use std::borrow::Cow;

@@ -105,4 +105,3 @@ impl<G: Deref<Target = Guard>> Drop for Slot<G> {
         self.0.calls.end();
     }
 }
-

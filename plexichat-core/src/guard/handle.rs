@@ -12,7 +12,7 @@ use crate::cause::Cause;
 use crate::descriptor::{Descriptor, Instance};
 use crate::id::PluginName;
 use crate::incident::{Counters, LastError};
-use crate::settings::IsolationLevel;
+use crate::settings::{IsolationLevel, Timeouts};
 
 /// A running instance of a plugin. Every call goes through its guard.
 pub struct PluginHandle {
@@ -20,6 +20,7 @@ pub struct PluginHandle {
     instance: Arc<dyn Instance>,
     scope: Arc<Scope>,
     guard: Arc<Guard>,
+    timeouts: Timeouts,
 }
 
 impl PluginHandle {
@@ -28,8 +29,9 @@ impl PluginHandle {
         instance: Arc<dyn Instance>,
         scope: Arc<Scope>,
         guard: Arc<Guard>,
+        timeouts: Timeouts,
     ) -> Self {
-        Self { descriptor, instance, scope, guard }
+        Self { descriptor, instance, scope, guard, timeouts }
     }
 
     /// The plugin's name.
@@ -50,6 +52,11 @@ impl PluginHandle {
     /// Where its calls run.
     pub fn isolation(&self) -> IsolationLevel {
         self.guard.isolation()
+    }
+
+    /// How long its calls may take.
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
     }
 
     /// What it has been asked.
@@ -84,9 +91,15 @@ impl PluginHandle {
     }
 
     /// Calls the plugin to answer an event: what it posts and emits meanwhile names the cause.
-    pub(crate) async fn call_for<R, F>(
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    /// As [`call`](Self::call).
+    pub async fn call_for<R, F>(
         &self,
-        cause: Option<Arc<Cause>>,
+        cause: Option<Cause>,
         what: &'static str,
         timeout: Duration,
         work: F,
@@ -103,6 +116,21 @@ impl PluginHandle {
     /// allocated. Nothing where the plugin runs elsewhere.
     pub fn inline(&self) -> Option<InlineHandle<'_>> {
         (self.isolation() == IsolationLevel::Inline).then_some(InlineHandle(self))
+    }
+
+    /// Calls the plugin on this task, whatever its isolation: for inline plugins, and for tasks on the plugin's own thread.
+    pub(crate) async fn call_here<'a, R, F>(
+        &'a self,
+        cause: Option<Cause>,
+        what: &'static str,
+        timeout: Duration,
+        work: F,
+    ) -> Result<R, CallError>
+    where
+        R: Blame,
+        F: FnOnce(&'a dyn Instance) -> BoxFuture<'a, R>,
+    {
+        self.guard.call_here(Call { what, timeout, cause }, || work(&*self.instance)).await
     }
 
     pub(crate) fn guard(&self) -> &Arc<Guard> {
@@ -137,21 +165,6 @@ impl<'a> InlineHandle<'a> {
         R: Blame,
         F: FnOnce(&'a dyn Instance) -> BoxFuture<'a, R>,
     {
-        self.call_for(None, what, timeout, work).await
-    }
-
-    pub(crate) async fn call_for<R, F>(
-        self,
-        cause: Option<Arc<Cause>>,
-        what: &'static str,
-        timeout: Duration,
-        work: F,
-    ) -> Result<R, CallError>
-    where
-        R: Blame,
-        F: FnOnce(&'a dyn Instance) -> BoxFuture<'a, R>,
-    {
-        let PluginHandle { instance, guard, .. } = self.0;
-        guard.call_here(Call { what, timeout, cause }, || work(&**instance)).await
+        self.0.call_here(None, what, timeout, work).await
     }
 }

@@ -20,10 +20,10 @@ use crate::descriptor::StartError;
 use crate::error::PluginError;
 use crate::id::PluginName;
 use crate::incident::{Counters, Fault, Incident, Incidents, Vitals, add};
+use crate::isolation::Contained;
 use crate::isolation::inline::{self, Lost};
 use crate::isolation::runtime::{self, PluginRuntime};
 use crate::isolation::tasks::PluginTasks;
-use crate::isolation::Contained;
 use crate::message::ScanError;
 use crate::settings::IsolationLevel;
 use crate::watchdog::{self, Held, Patience};
@@ -96,7 +96,7 @@ impl<T> Blame for Result<T, StartError> {
 pub(crate) struct Call {
     pub(crate) what: &'static str,
     pub(crate) timeout: Duration,
-    pub(crate) cause: Option<Arc<Cause>>,
+    pub(crate) cause: Option<Cause>,
 }
 
 /// How a guard is made.
@@ -307,6 +307,16 @@ impl Guard {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         true
+    }
+
+    /// An event was not handed to the plugin, because too many wait.
+    pub(crate) fn count_shed(&self) {
+        add(&self.vitals.shed);
+    }
+
+    /// A handler was given an event.
+    pub(crate) fn count_event(&self) {
+        add(&self.vitals.events);
     }
 
     /// Whether calls are refused because it failed too often of late.

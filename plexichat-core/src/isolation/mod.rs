@@ -10,7 +10,6 @@ use std::future::Future;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
@@ -28,7 +27,7 @@ pub(crate) struct Panicked(pub(crate) String);
 pub(crate) struct Contained<'a, R, F> {
     guard: u32,
     what: &'static str,
-    cause: Option<Arc<Cause>>,
+    cause: Option<Cause>,
     stage: Stage<'a, R, F>,
 }
 
@@ -42,7 +41,7 @@ enum Stage<'a, R, F> {
 impl<R, F> Unpin for Contained<'_, R, F> {}
 
 impl<'a, R, F: FnOnce() -> BoxFuture<'a, R>> Contained<'a, R, F> {
-    pub(crate) fn new(guard: u32, what: &'static str, cause: Option<Arc<Cause>>, work: F) -> Self {
+    pub(crate) fn new(guard: u32, what: &'static str, cause: Option<Cause>, work: F) -> Self {
         Self { guard, what, cause, stage: Stage::Begin(work) }
     }
 }

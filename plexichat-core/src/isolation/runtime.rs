@@ -86,10 +86,8 @@ impl PluginRuntime {
 
     /// Ends the runtime: its tasks are dropped as soon as its thread lets go of them. Does not wait.
     pub(crate) fn stop(&self) {
-        let owned = std::mem::replace(
-            &mut *self.runtime.lock().unwrap_or_else(PoisonError::into_inner),
-            Owned::Stopped,
-        );
+        let owned =
+            std::mem::replace(&mut *self.runtime.lock().unwrap_or_else(PoisonError::into_inner), Owned::Stopped);
         if let Owned::Running(runtime) = owned {
             runtime.shutdown_background();
         }

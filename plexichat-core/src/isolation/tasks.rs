@@ -40,7 +40,9 @@ impl PluginTasks {
         if self.running.fetch_add(1, Ordering::AcqRel) >= TASKS_MAX {
             self.running.fetch_sub(1, Ordering::AcqRel);
             let plugin = guard.plugin();
-            return Err(PluginError::transient(format!("plugin `{plugin}` has {TASKS_MAX} tasks, and may have no more")));
+            return Err(PluginError::transient(format!(
+                "plugin `{plugin}` has {TASKS_MAX} tasks, and may have no more"
+            )));
         }
         Ok(Place(self.running.clone()))
     }

@@ -1,0 +1,145 @@
+//! The bus: hands each event to every running plugin that asked for it. Plugins with their own thread have a mailbox;
+//! inline plugins are called in place, one after the other. Knows no store and no pipeline.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+
+use super::local::{Mail, Mailbox, Refused, call_handlers};
+use super::{CAUSE_DEPTH_MAX, Event};
+use crate::capability::events::EventPort;
+use crate::cause;
+use crate::error::{PluginError, Result as PluginResult};
+use crate::id::PluginName;
+use crate::incident::Fault;
+use crate::manager::snapshot::Snapshot;
+use crate::pipeline::Announcer;
+
+/// The events that a plugin may miss when too many wait: they are not stored anywhere either.
+const SHED: &[&str] = &["user_typing"];
+
+/// Hands events to plugins.
+#[derive(Clone)]
+pub struct Bus {
+    plugins: Arc<ArcSwap<Snapshot>>,
+    host: Handle,
+}
+
+/// Why an event went nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// It is one too many in a chain of events that cause each other.
+    #[error("the chain of events that caused this one is longer than {CAUSE_DEPTH_MAX}: it is cut here")]
+    TooDeep,
+}
+
+/// An event that every mailbox has taken. [`wait`](Self::wait) waits until every handler has answered, too.
+#[derive(Debug, Default)]
+#[must_use = "drop it where nobody waits for the handlers"]
+pub struct Completion(Vec<(Arc<Mailbox>, u64)>);
+
+impl Completion {
+    /// Waits until every handler has answered, failed or was stopped.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the handlers go on.
+    pub async fn wait(self) {
+        for (mailbox, number) in self.0 {
+            mailbox.answered(number).await;
+        }
+    }
+}
+
+impl Bus {
+    /// A bus over what runs now. Must be called on the host's runtime.
+    pub fn new(plugins: Arc<ArcSwap<Snapshot>>) -> Self {
+        Self { plugins, host: Handle::current() }
+    }
+
+    /// Hands an event to everyone who subscribed. Returns when every mailbox has taken it and every inline handler has
+    /// answered: while a mailbox is full it waits.
+    ///
+    /// # Errors
+    /// [`PublishError::TooDeep`]: the event went to nobody, and the plugin that emitted it is told of in the log.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have reached some of the subscribers.
+    pub async fn publish(&self, event: impl Into<Arc<Event>>) -> Result<Completion, PublishError> {
+        let event = event.into();
+        let plugins = self.plugins.load();
+        let subscribers = plugins.subscribers(&event.name);
+        if subscribers.is_empty() {
+            return self.check_depth(&event).map(|()| Completion::default());
+        }
+        // A guard of the swap may not be held across a wait.
+        let plugins = arc_swap::Guard::into_inner(plugins);
+        self.check_depth(&event)?;
+        let subscribers = plugins.subscribers(&event.name);
+        let mut completion = Completion::default();
+        for subscriber in subscribers {
+            let Some(mailbox) = &subscriber.mailbox else { continue };
+            let mail = Mail { event: event.clone(), handlers: subscriber.handlers.clone() };
+            let number = match mailbox.try_push(mail) {
+                Ok(number) => Some(number),
+                Err(Refused::Closed) => None,
+                Err(Refused::Full(_)) if SHED.contains(&&*event.name) => {
+                    subscriber.plugin.guard().count_shed();
+                    None
+                }
+                Err(Refused::Full(mail)) => mailbox.push(mail).await,
+            };
+            completion.0.extend(number.map(|number| (mailbox.clone(), number)));
+        }
+        for subscriber in subscribers.iter().filter(|subscriber| subscriber.mailbox.is_none()) {
+            call_handlers(&subscriber.plugin, &subscriber.handlers, &event).await;
+        }
+        Ok(completion)
+    }
+
+    fn check_depth(&self, event: &Event) -> Result<(), PublishError> {
+        if event.cause_depth <= CAUSE_DEPTH_MAX {
+            return Ok(());
+        }
+        let plugins = self.plugins.load();
+        match event.actor.id.parse().ok().and_then(|name: PluginName| plugins.plugin(&name).cloned()) {
+            Some(plugin) => {
+                let message = format!("it continued a chain of events at depth {}: cut", event.cause_depth);
+                plugin.guard().report(Fault::CauseTooDeep, "emit", &message, 0);
+            }
+            None => tracing::warn!(event = %event.name, id = %event.id, "a chain of events is too long: cut"),
+        }
+        Err(PublishError::TooDeep)
+    }
+}
+
+impl Announcer for Bus {
+    fn announce(&self, event: Event) {
+        let plugins = self.plugins.load();
+        if plugins.subscribers(&event.name).is_empty() {
+            return;
+        }
+        let bus = self.clone();
+        self.host.spawn(async move {
+            // A chain that is too long has been told of.
+            let _ = bus.publish(event).await;
+        });
+    }
+}
+
+/// The bus as plugins see it: what they emit while they answer an event names it as the cause.
+#[async_trait]
+impl EventPort for Bus {
+    async fn emit(&self, _plugin: &PluginName, mut event: Event) -> PluginResult<()> {
+        if let Some(cause) = cause::current() {
+            event.cause_id = Some(cause.event_id());
+            event.cause_depth = cause.next_depth();
+        }
+        match self.publish(event).await {
+            Ok(_completion) => Ok(()),
+            Err(error) => Err(PluginError::transient(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The mailbox of a plugin: events wait here, a bounded number of them, and one task of the plugin hands them to its
+//! handlers, in the order in which they came. Knows no other plugin.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::Event;
+use crate::cause::Cause;
+use crate::guard::PluginHandle;
+use crate::message::ActorKind;
+
+/// How many events wait for one plugin.
+pub(crate) const MAILBOX_MAX: usize = 1024;
+
+/// An event and the handlers that are to have it: their indexes, each with whether it wants the plugin's own events too.
+#[derive(Debug)]
+pub(crate) struct Mail {
+    pub(crate) event: Arc<Event>,
+    pub(crate) handlers: Arc<[(usize, bool)]>,
+}
+
+/// Why a mailbox did not take an event.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// As many wait as may.
+    Full(Mail),
+    /// The plugin was stopped.
+    Closed,
+}
+
+/// Events that wait for one plugin.
+pub(crate) struct Mailbox {
+    queue: Mutex<Queue>,
+    closed: AtomicBool,
+    /// How many were handed over, or dropped since the plugin was stopped.
+    answered: AtomicU64,
+    filled: Notify,
+    /// Who waits for room or for an answer.
+    waiting: AtomicUsize,
+    moved: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    mails: VecDeque<Mail>,
+    /// How many were ever taken: the number of the last.
+    taken: u64,
+    /// The task waits for the next one.
+    idle: bool,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            queue: Mutex::default(),
+            closed: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+            filled: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            moved: Notify::new(),
+        })
+    }
+
+    /// Takes an event, if there is room. Its number.
+    pub(crate) fn try_push(&self, mail: Mail) -> Result<u64, Refused> {
+        let mut queue = self.queue();
+        if self.is_closed() {
+            return Err(Refused::Closed);
+        }
+        if queue.taken - self.answered.load(Ordering::Acquire) >= MAILBOX_MAX as u64 {
+            return Err(Refused::Full(mail));
+        }
+        queue.mails.push_back(mail);
+        queue.taken += 1;
+        let number = queue.taken;
+        let wake = mem::take(&mut queue.idle);
+        drop(queue);
+        if wake {
+            self.filled.notify_one();
+        }
+        Ok(number)
+    }
+
+    /// Takes an event as soon as there is room. Its number; nothing where the plugin was stopped.
+    pub(crate) async fn push(&self, mail: Mail) -> Option<u64> {
+        let mut mail = Some(mail);
+        let mut number = None;
+        self.when(|| match mail.take().map(|mail| self.try_push(mail)) {
+            Some(Ok(taken)) => {
+                number = Some(taken);
+                true
+            }
+            Some(Err(Refused::Full(refused))) => {
+                mail = Some(refused);
+                false
+            }
+            Some(Err(Refused::Closed)) | None => true,
+        })
+        .await;
+        number
+    }
+
+    /// Waits until the event with this number was answered or the plugin was stopped.
+    pub(crate) async fn answered(&self, number: u64) {
+        self.when(|| self.answered.load(Ordering::SeqCst) >= number || self.is_closed()).await;
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> u64 {
+        self.queue().taken - self.answered.load(Ordering::Acquire)
+    }
+
+    /// The plugin was stopped: what waits is dropped, whoever waits goes on.
+    pub(crate) fn close(&self) {
+        let mails = {
+            let mut queue = self.queue();
+            self.closed.store(true, Ordering::SeqCst);
+            mem::take(&mut queue.mails)
+        };
+        drop(mails);
+        self.filled.notify_one();
+        self.moved.notify_waiters();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Hands events to the plugin's handlers until the mailbox is closed.
+    pub(crate) async fn hand_over(self: Arc<Self>, plugin: Arc<PluginHandle>) {
+        let mut mails = VecDeque::new();
+        loop {
+            {
+                let mut queue = self.queue();
+                if self.is_closed() {
+                    return;
+                }
+                mem::swap(&mut queue.mails, &mut mails);
+                queue.idle = mails.is_empty();
+            }
+            if mails.is_empty() {
+                self.filled.notified().await;
+                continue;
+            }
+            for mail in mails.drain(..) {
+                if self.is_closed() {
+                    return;
+                }
+                call_handlers(&plugin, &mail.handlers, &mail.event).await;
+                self.answered.fetch_add(1, Ordering::SeqCst);
+                if self.waiting.load(Ordering::SeqCst) > 0 {
+                    self.moved.notify_waiters();
+                }
+            }
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn when(&self, mut ready: impl FnMut() -> bool) {
+        let _waiting = Waiting::new(&self.waiting);
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            // Before it looks, so that nothing that moves in between is missed.
+            moved.as_mut().enable();
+            if ready() {
+                return;
+            }
+            moved.await;
+        }
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Mailbox({} waiting)", self.len())
+    }
+}
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::SeqCst);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Calls a plugin's handlers with an event, one after the other, on this task. What goes wrong the guard tells of.
+pub(crate) async fn call_handlers(plugin: &PluginHandle, handlers: &[(usize, bool)], event: &Event) {
+    let is_own = event.actor.kind == ActorKind::Plugin && *event.actor.id == *plugin.name().as_str();
+    for (index, own) in handlers {
+        if is_own && !own {
+            continue;
+        }
+        let step = plugin.descriptor().events[*index].method;
+        let cause = Cause::new(event.id, event.cause_depth, plugin.descriptor().name, step);
+        plugin.guard().count_event();
+        let timeout = plugin.timeouts().event;
+        let _ = plugin.call_here(Some(cause), step, timeout, |instance| instance.event(*index, event)).await;
+    }
+}

@@ -1,0 +1,3 @@
+//! The plugin manager.
+
+pub mod snapshot;
