@@ -2,11 +2,13 @@
 //!
 //! A team's own workspace can use it as it is: a package `xtask` whose `main` calls [`main`](fn@main).
 
+mod build;
 mod bundle_file;
 mod command;
 mod failure;
 mod manifest_edit;
 mod process;
+mod selection;
 mod template;
 mod transaction;
 mod workspace;

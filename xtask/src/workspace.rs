@@ -63,13 +63,22 @@ impl Workspace {
         &self.bundle.name
     }
 
+    /// The bundle's executable.
+    pub(crate) fn binary(&self) -> Result<&str> {
+        let is_binary = |target: &&cargo_metadata::Target| target.kind.contains(&TargetKind::Bin);
+        self.bundle.targets.iter().find(is_binary).map(|target| target.name.as_str()).ok_or_else(|| {
+            Failure::found(format!("the package `{}` has no executable", self.bundle.name))
+                .hint("the root package is the bundle and needs `src/main.rs`")
+        })
+    }
+
     /// The bundle's version.
     pub(crate) fn bundle_version(&self) -> String {
         self.bundle.version.to_string()
     }
 
-    /// The plugins of the default features.
-    pub(crate) fn default_plugins(&self) -> Vec<&str> {
+    /// What the feature `default` turns on.
+    pub(crate) fn default_features(&self) -> Vec<&str> {
         self.bundle.features.get("default").into_iter().flatten().map(String::as_str).collect()
     }
 

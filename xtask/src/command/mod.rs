@@ -2,6 +2,7 @@
 
 mod bundle;
 mod new_plugin;
+mod run;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ pub(crate) struct Command {
 }
 
 /// Every command there is, in the order of the help.
-const COMMANDS: &[Command] = &[new_plugin::COMMAND, bundle::COMMAND];
+const COMMANDS: &[Command] = &[run::COMMAND, new_plugin::COMMAND, bundle::COMMAND];
 
 /// Reads the command line, runs the command, and says how it ended: 0 done, 1 found problems, 2 used wrongly.
 pub fn main() -> ExitCode {
