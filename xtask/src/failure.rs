@@ -17,6 +17,8 @@ enum Kind {
     Found,
     /// It was used wrongly.
     Usage,
+    /// It found problems and has shown them already.
+    Told,
 }
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -32,6 +34,16 @@ impl Failure {
         Self { kind: Kind::Usage, ..Self::found(message) }
     }
 
+    /// It found problems and has shown them already: exit code 1, and nothing more is said.
+    pub(crate) fn told() -> Self {
+        Self { kind: Kind::Told, ..Self::found("problems were found") }
+    }
+
+    /// Whether there is nothing more to say.
+    pub(crate) fn is_told(&self) -> bool {
+        self.kind == Kind::Told
+    }
+
     /// The same, with what to do about it.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
@@ -41,7 +53,7 @@ impl Failure {
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self.kind {
-            Kind::Found => ExitCode::from(1),
+            Kind::Found | Kind::Told => ExitCode::from(1),
             Kind::Usage => ExitCode::from(2),
         }
     }

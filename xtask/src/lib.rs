@@ -9,6 +9,7 @@ mod failure;
 mod manifest_edit;
 mod process;
 mod selection;
+mod suite;
 mod template;
 mod transaction;
 mod workspace;

@@ -1,8 +1,10 @@
 //! The commands: one table behind help and dispatch. Knows what each is called, not what it does.
 
 mod bundle;
+mod ci;
 mod new_plugin;
 mod run;
+mod test;
 
 use std::process::ExitCode;
 
@@ -22,7 +24,7 @@ pub(crate) struct Command {
 }
 
 /// Every command there is, in the order of the help.
-const COMMANDS: &[Command] = &[run::COMMAND, new_plugin::COMMAND, bundle::COMMAND];
+const COMMANDS: &[Command] = &[run::COMMAND, test::COMMAND, new_plugin::COMMAND, bundle::COMMAND, ci::COMMAND];
 
 /// Reads the command line, runs the command, and says how it ended: 0 done, 1 found problems, 2 used wrongly.
 pub fn main() -> ExitCode {
@@ -40,7 +42,9 @@ pub fn main() -> ExitCode {
     match (command.run)(matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            if !failure.is_told() {
+                eprintln!("{failure}");
+            }
             failure.exit_code()
         }
     }
