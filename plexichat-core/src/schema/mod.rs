@@ -31,7 +31,8 @@ pub fn default_config(schema: &Value) -> Value {
     config
 }
 
-fn remove(value: &mut Value, pointer: &str) {
+/// Takes out what stands at a pointer.
+pub(crate) fn remove(value: &mut Value, pointer: &str) {
     let Some((parent, key)) = pointer.rsplit_once('/') else { return };
     match value.pointer_mut(parent) {
         Some(Value::Object(entries)) => {

@@ -46,6 +46,13 @@ pub(crate) fn property<'a>(root: &'a Value, schema: &'a Value, key: &str) -> Vec
         .collect()
 }
 
+/// The names of the properties that the schema names.
+#[cfg(feature = "host")]
+pub(crate) fn property_names<'a>(root: &'a Value, schema: &'a Value) -> impl Iterator<Item = &'a str> {
+    let places = same_place(root, schema).into_iter();
+    places.filter_map(|schema| schema["properties"].as_object()).flat_map(|known| known.keys().map(String::as_str))
+}
+
 /// The schemas that speak of an item of a list.
 pub(crate) fn item<'a>(root: &'a Value, schema: &'a Value, index: usize) -> Vec<&'a Value> {
     same_place(root, schema)

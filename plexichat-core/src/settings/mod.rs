@@ -5,8 +5,13 @@
 //! configuration only), `plexichat.toml`, `PLEXICHAT__SECTION__KEY`, arguments of the command line. What the last three set
 //! is pinned: the API cannot change it.
 
+mod effective;
 mod layer;
 mod origin;
+mod read;
+mod references;
+mod shape;
+mod source;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,8 +26,12 @@ use crate::descriptor::{FailMode, Hook};
 use crate::id::PluginName;
 use crate::permission::PermissionSet;
 
-pub(crate) use layer::Located;
+pub use effective::Effective;
 pub use origin::Origin;
+pub use read::{Argument, Sources};
+
+use layer::Located;
+use references::Secrets;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +42,7 @@ pub struct Settings {
     /// `[plugins.<name>]`, for the plugins that some layer names.
     pub plugins: BTreeMap<PluginName, PluginSettings>,
     layers: Layers,
+    secrets: Secrets,
 }
 
 /// How the server is reached and where its data is.
@@ -157,3 +167,6 @@ impl Settings {
         self.plugins.get(name).cloned().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

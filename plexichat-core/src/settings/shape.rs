@@ -1,0 +1,76 @@
+//! The shape of the settings as TOML writes them: the schema that every layer is held against. Read by `read.rs`.
+
+#![expect(
+    dead_code,
+    reason = "only the schema of these types is used; `read.rs` reads value by value, to find everything"
+)]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::descriptor::FailMode;
+use crate::permission::Permission;
+
+/// The whole file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shape {
+    server: Option<Server>,
+    plugins: Option<BTreeMap<String, Plugin>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Server {
+    listen: Option<String>,
+    public_url: Option<String>,
+    data_dir: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Plugin {
+    enabled: Option<bool>,
+    grant: Option<Vec<Permission>>,
+    hosts: Option<Vec<String>>,
+    private_network: Option<bool>,
+    isolation: Option<Isolation>,
+    hooks: Option<Hooks>,
+    timeouts: Option<Timeouts>,
+    config: Option<BTreeMap<String, Value>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Isolation {
+    Inline,
+    Runtime,
+    /// Refused in words of its own.
+    Process,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Hooks {
+    rewrite_message: Option<Hook>,
+    scan_message: Option<Hook>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Hook {
+    timeout: Option<String>,
+    on_error: Option<FailMode>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Timeouts {
+    initialize: Option<String>,
+    cleanup: Option<String>,
+    event: Option<String>,
+    command: Option<String>,
+}
