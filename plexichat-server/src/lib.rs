@@ -1,9 +1,30 @@
-//! The PlexiChat host: store, HTTP and WebSocket, operator's commands.
-#![cfg_attr(not(test), expect(dead_code, reason = "the parts are here before `main` puts them together"))]
+//! The PlexiChat host: store, HTTP and WebSocket, operator's commands. A bundle calls [`main`] with what it links.
 
+use std::process::ExitCode;
+
+use plexichat::Descriptor;
+
+mod cli;
 pub mod data_dir;
-pub mod store;
-
 mod egress;
 mod http;
+pub mod store;
 mod telemetry;
+
+/// What a bundle is made of: its own name, the plugins that it means to link, and the settings that it brings along.
+#[derive(Debug, Clone, Copy)]
+pub struct Bundle {
+    /// The program's name.
+    pub name: &'static str,
+    /// The bundle's version.
+    pub version: &'static str,
+    /// The plugins that must be in the binary: a linked crate that nothing names is dropped without a word.
+    pub expected: &'static [Descriptor],
+    /// The bundle's own settings, as TOML, below everything that the operator sets.
+    pub config: &'static str,
+}
+
+/// Reads the command line and does what it says. The whole program.
+pub fn main(bundle: Bundle) -> ExitCode {
+    cli::run(&bundle, std::env::args_os())
+}

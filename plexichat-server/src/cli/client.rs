@@ -1,0 +1,172 @@
+//! Asks a running server over its API. Knows no command.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::header::{ETAG, IF_MATCH};
+use reqwest::{Method, RequestBuilder, Url};
+use serde_json::Value;
+
+use super::{ClientArgs, Failure};
+use crate::egress;
+use crate::http::ErrorBody;
+
+/// Where a server leaves its address.
+pub(crate) const ADDRESS_FILE: &str = "address";
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+/// A little longer than the server's own limit, so that its answer is seen.
+const TIMEOUT: Duration = Duration::from_secs(35);
+
+/// A running server, and the token to ask it with.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    server: Url,
+    token: Option<String>,
+    token_sought: PathBuf,
+}
+
+/// An answer: the value, and the version of what it tells where it has one.
+pub(crate) struct Answer {
+    pub(crate) value: Value,
+    pub(crate) etag: Option<String>,
+}
+
+impl Client {
+    /// The server and the token that the arguments, the environment or the data directory name.
+    pub(crate) fn new(arguments: &ClientArgs) -> Result<Self, Failure> {
+        let http = egress::client(None).map_err(|error| Failure::new(error.to_string()))?;
+        let server = server(arguments)?;
+        let token_sought = arguments.data_dir.join("admin-token");
+        Ok(Self { http, server, token: token(arguments, &token_sought)?, token_sought })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        Ok(self.get_versioned(path).await?.value)
+    }
+
+    /// The same with its version.
+    pub(crate) async fn get_versioned(&self, path: &str) -> Result<Answer, Failure> {
+        self.send(self.request(Method::GET, path)?).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        Ok(self.send(self.request(Method::POST, path)?.json(body)).await?.value)
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value, etag: Option<&str>) -> Result<Value, Failure> {
+        let request = self.request(Method::PUT, path)?.json(body);
+        let request = etag.into_iter().fold(request, |request, etag| request.header(IF_MATCH, etag));
+        Ok(self.send(request).await?.value)
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        Ok(self.send(self.request(Method::DELETE, path)?).await?.value)
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
+        let url = self.server.join(path).map_err(|error| Failure::usage(format!("`{path}` is no address: {error}")))?;
+        let request = self.http.request(method, url).timeout(TIMEOUT);
+        Ok(self.token.iter().fold(request, |request, token| request.bearer_auth(token)))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+        let server = self.server.as_str().trim_end_matches('/');
+        let response = request.send().await.map_err(|error| {
+            let error = error.without_url();
+            Failure::new(format!("cannot reach the server at {server}: {}", innermost(&error)))
+                .hint("start it with `plexichat serve`, or name another address with `--server`")
+        })?;
+        let status = response.status();
+        let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = response.bytes().await;
+        let body =
+            body.map_err(|error| Failure::new(format!("{server} broke its answer off: {}", error.without_url())))?;
+        if status.is_success() {
+            let value = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
+            let value = value.map_err(|_| no_plexichat(server))?;
+            return Ok(Answer { value, etag });
+        }
+        let Ok(ErrorBody { error }) = serde_json::from_slice(&body) else { return Err(no_plexichat(server)) };
+        let mut message = error.message;
+        for finding in error.details.into_iter().flatten() {
+            message.push_str(&format!("\n  {}: {}", finding.pointer, finding.message));
+        }
+        let failure = Failure::new(message);
+        Err(match error.hint {
+            _ if status == reqwest::StatusCode::UNAUTHORIZED && self.token.is_none() => failure.hint(format!(
+                "no token was sent: set PLEXICHAT_TOKEN, or use `--token-file`; {} cannot be read",
+                self.token_sought.display()
+            )),
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        })
+    }
+}
+
+fn no_plexichat(server: &str) -> Failure {
+    Failure::new(format!("what answers at {server} is no PlexiChat server"))
+        .hint("name the server's address with `--server`")
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+fn server(arguments: &ClientArgs) -> Result<Url, Failure> {
+    let left = || std::fs::read_to_string(arguments.data_dir.join(ADDRESS_FILE)).ok();
+    let text = arguments.server.clone().or_else(left).unwrap_or_else(|| DEFAULT_SERVER.to_owned());
+    let text = text.trim();
+    let url = match Url::parse(text) {
+        // `127.0.0.1:8080` and `localhost:8080`: the latter parses, as a URL of the scheme `localhost`.
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ if !text.contains("://") => Url::parse(&format!("http://{text}")),
+        _ => return Err(not_an_address(text)),
+    };
+    url.map_err(|_| not_an_address(text))
+}
+
+fn not_an_address(text: &str) -> Failure {
+    Failure::usage(format!("`{text}` is no server's address")).hint(format!("write it like {DEFAULT_SERVER}"))
+}
+
+fn token(arguments: &ClientArgs, sought: &Path) -> Result<Option<String>, Failure> {
+    if let Some(path) = &arguments.token_file {
+        let token = std::fs::read_to_string(path);
+        let token =
+            token.map_err(|error| Failure::new(format!("cannot read the token in {}: {error}", path.display())))?;
+        return Ok(Some(token.trim().to_owned()));
+    }
+    let given = std::env::var("PLEXICHAT_TOKEN").ok().filter(|token| !token.is_empty());
+    Ok(given.or_else(|| std::fs::read_to_string(sought).ok()).map(|token| token.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(given: Option<&str>, left: Option<&str>, expected: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(left) = left {
+            std::fs::write(folder.path().join(ADDRESS_FILE), left).unwrap();
+        }
+        let data_dir = folder.path().to_owned();
+        let arguments = ClientArgs { server: given.map(str::to_owned), token_file: None, data_dir };
+        assert_eq!(server(&arguments).ok().as_ref().map(Url::as_str), expected);
+    }
+
+    #[test]
+    fn the_server_is_given_or_left_or_the_default() {
+        check(None, None, Some("http://127.0.0.1:8080/"));
+        check(None, Some("http://127.0.0.1:4711\n"), Some("http://127.0.0.1:4711/"));
+        check(Some("https://chat.example.org"), Some("http://127.0.0.1:4711"), Some("https://chat.example.org/"));
+        check(Some("localhost:8080"), None, Some("http://localhost:8080/"));
+        check(Some("127.0.0.1:8080"), None, Some("http://127.0.0.1:8080/"));
+        check(Some("ftp://x"), None, None);
+        check(Some("http://"), None, None);
+    }
+}

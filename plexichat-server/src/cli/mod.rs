@@ -1,0 +1,156 @@
+//! The operator's commands: one file each, and the table that names them. Knows how to ask a running server, and how to
+//! start one.
+
+mod bundle;
+mod client;
+mod failure;
+mod output;
+mod plugin;
+mod room;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub(crate) use failure::Failure;
+use output::Output;
+
+use crate::Bundle;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    about = "A chat server made of plugins, linked into one static binary",
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Examples:\n  plexichat serve\n  plexichat room create general\n  plexichat plugin list\n\n\
+                  Exit status: 0 done, 1 failed, 2 wrong usage, 78 cannot work as configured."
+)]
+struct Cli {
+    /// Print JSON on stdout instead of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List, inspect and change the plugins of a running server.
+    Plugin(plugin::PluginArgs),
+    /// Make, list and revoke API tokens of a running server.
+    Token(token::TokenArgs),
+    /// Make and list rooms of a running server.
+    Room(room::RoomArgs),
+    /// Tell what is linked into this binary.
+    Bundle(bundle::BundleArgs),
+}
+
+/// Where the running server is, and who asks.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClientArgs {
+    /// The server's address. Without it, the one that a server left in the data directory, else http://127.0.0.1:8080.
+    #[arg(long, global = true, value_name = "URL", env = "PLEXICHAT_SERVER")]
+    server: Option<String>,
+    /// A file with the API token. Without it, PLEXICHAT_TOKEN, else `admin-token` in the data directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The server's data directory, where its address and the first administrator's token are looked for.
+    #[arg(long, global = true, value_name = "DIR", env = "PLEXICHAT__SERVER__DATA_DIR", default_value = "data")]
+    data_dir: PathBuf,
+}
+
+/// Reads the command line and carries the command out.
+pub(crate) fn run(bundle: &Bundle, arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let parsed = command(bundle).try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with 0, mistakes to stderr with 2. A closed pipe is nobody's mistake.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut output = Output::new(cli.json);
+    let result = match cli.command {
+        Command::Plugin(arguments) => on_runtime(plugin::run(arguments, &mut output)),
+        Command::Token(arguments) => on_runtime(token::run(arguments, &mut output)),
+        Command::Room(arguments) => on_runtime(room::run(arguments, &mut output)),
+        Command::Bundle(arguments) => bundle::run(&arguments, bundle, &mut output),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn command(bundle: &Bundle) -> clap::Command {
+    Cli::command().name(bundle.name).bin_name(bundle.name).version(bundle.version)
+}
+
+/// Runs a command that waits for a server.
+fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUNDLE: Bundle = Bundle { name: "plexichat", version: "1.2.3", expected: &[], config: "" };
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        let words = std::iter::once("plexichat").chain(line.split_whitespace());
+        command(&BUNDLE).try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
+    }
+
+    #[track_caller]
+    fn check(line: &str, accepted: bool) {
+        match parse(line) {
+            Ok(_) => assert!(accepted, "`{line}` was accepted"),
+            Err(error) => assert!(!accepted, "`{line}`: {error}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command(&BUNDLE).debug_assert();
+    }
+
+    #[test]
+    fn options_of_the_client_may_stand_behind_the_command() {
+        check("plugin list --server http://127.0.0.1:1 --json", true);
+        check("--json plugin list", true);
+        check("plugin --server http://127.0.0.1:1 info echo", true);
+        check("plugin config set echo prefix=>", true);
+        check("plugin config set echo", false);
+        check("token create alice --role admin --expires-in 30d", true);
+        check("token create alice --role root", false);
+        check("room create", false);
+        check("room list --token-file t", true);
+        check("bundle info", true);
+        check("bundle info --server http://127.0.0.1:1", false);
+        check("nonsense", false);
+        check("", false);
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn walk(command: &clap::Command, path: &str, missing: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            let has_example = command.get_after_help().is_some_and(|help| help.to_string().contains("Example"));
+            if !has_example {
+                missing.push(path.clone());
+            }
+            command.get_subcommands().for_each(|command| walk(command, &path, missing));
+        }
+        let mut missing = Vec::new();
+        walk(&command(&BUNDLE), "", &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+}
