@@ -195,6 +195,17 @@ uuid_id!(
     EventId
 );
 
+impl EventId {
+    /// The identifier of the `nth` event about a stored message: the same however often the message is told to plugins.
+    #[cfg(feature = "host")]
+    pub(crate) fn about(message: MessageId, nth: u8) -> Self {
+        let mut bytes = *message.as_bytes();
+        // The last bytes of a UUIDv7 are random: two messages are as unlikely to meet here as anywhere.
+        bytes[15] ^= nth;
+        Self::from_bytes(bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,8 @@ pub mod cause;
 pub mod command;
 pub mod context;
 pub mod descriptor;
+#[cfg(feature = "host")]
+pub mod dispatch;
 pub mod error;
 pub mod event;
 #[cfg(feature = "host")]

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::id::{EventId, MessageId, RoomId};
+use crate::id::{EventId, MessageId, PluginName, RoomId};
 use crate::message::{Actor, Finding, MessageState, MessageView, Origin, StoredRow};
 
 /// It came in: parsed, with an identifier, by a known actor.
@@ -49,17 +49,38 @@ pub struct Message<S> {
 
 #[derive(Debug)]
 struct Inner {
-    id: MessageId,
-    incoming: Arc<Incoming>,
+    content: Arc<Snapshot>,
     state: MessageState,
-    findings: Vec<(Arc<str>, Finding)>,
+    findings: Vec<(PluginName, Finding)>,
     row: Option<Arc<StoredRow>>,
+}
+
+/// What is judged: shared with every scanner, and copied only when a hook rewrites it.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    id: MessageId,
+    incoming: Incoming,
+}
+
+impl Snapshot {
+    /// The message as a security plugin sees it.
+    pub(super) fn view(&self) -> MessageView<'_> {
+        MessageView {
+            id: self.id,
+            room_id: self.incoming.room_id,
+            author: &self.incoming.author,
+            text: &self.incoming.text,
+            origin: self.incoming.origin,
+            reply_to: self.incoming.reply_to,
+            edit_of: None,
+        }
+    }
 }
 
 impl Message<Received> {
     pub(super) fn receive(id: MessageId, incoming: Incoming) -> Self {
-        let inner =
-            Inner { id, incoming: Arc::new(incoming), state: MessageState::Stored, findings: Vec::new(), row: None };
+        let content = Arc::new(Snapshot { id, incoming });
+        let inner = Inner { content, state: MessageState::Stored, findings: Vec::new(), row: None };
         Self { inner: Box::new(inner), stage: PhantomData }
     }
 
@@ -70,10 +91,10 @@ impl Message<Received> {
 
 impl Message<Admitted> {
     pub(super) fn rewrite(&mut self, text: String) {
-        Arc::make_mut(&mut self.inner.incoming).text = text;
+        Arc::make_mut(&mut self.inner.content).incoming.text = text;
     }
 
-    pub(super) fn find(&mut self, plugin: Arc<str>, finding: Finding) {
+    pub(super) fn find(&mut self, plugin: PluginName, finding: Finding) {
         self.inner.findings.push((plugin, finding));
     }
 
@@ -104,47 +125,47 @@ impl<S> Message<S> {
 
     /// Its identifier.
     pub fn id(&self) -> MessageId {
-        self.inner.id
+        self.inner.content.id
     }
 
     /// Who posts it.
     pub fn author(&self) -> &Actor {
-        &self.inner.incoming.author
+        &self.inner.content.incoming.author
     }
 
     /// The room it is for.
     pub fn room_id(&self) -> RoomId {
-        self.inner.incoming.room_id
+        self.inner.content.incoming.room_id
     }
 
     /// Its text.
     pub fn text(&self) -> &str {
-        &self.inner.incoming.text
+        &self.inner.content.incoming.text
     }
 
     /// The message it answers.
     pub fn reply_to(&self) -> Option<MessageId> {
-        self.inner.incoming.reply_to
+        self.inner.content.incoming.reply_to
     }
 
     /// By which road it came.
     pub fn origin(&self) -> Origin {
-        self.inner.incoming.origin
+        self.inner.content.incoming.origin
     }
 
     /// The sender's key.
     pub fn key(&self) -> Option<&str> {
-        self.inner.incoming.key.as_deref()
+        self.inner.content.incoming.key.as_deref()
     }
 
     /// The event that caused it.
     pub fn cause_id(&self) -> Option<EventId> {
-        self.inner.incoming.cause_id
+        self.inner.content.incoming.cause_id
     }
 
     /// How many events stand between it and what began the chain.
     pub fn cause_depth(&self) -> u8 {
-        self.inner.incoming.cause_depth
+        self.inner.content.incoming.cause_depth
     }
 
     /// Whether it is delivered, held back, or delivered unscanned.
@@ -153,20 +174,16 @@ impl<S> Message<S> {
     }
 
     /// What scanners found: the plugin and its finding.
-    pub fn findings(&self) -> &[(Arc<str>, Finding)] {
+    pub fn findings(&self) -> &[(PluginName, Finding)] {
         &self.inner.findings
     }
 
-    /// The message as a security plugin sees it.
-    pub fn view(&self) -> MessageView<'_> {
-        MessageView {
-            id: self.id(),
-            room_id: self.room_id(),
-            author: self.author(),
-            text: self.text(),
-            origin: self.origin(),
-            reply_to: self.reply_to(),
-            edit_of: None,
-        }
+    /// What was asked for.
+    pub(super) fn incoming(&self) -> &Incoming {
+        &self.inner.content.incoming
+    }
+
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.inner.content.clone()
     }
 }

@@ -1,8 +1,169 @@
 //! The one road of every message, from whoever sent it to whoever reads it. What skips a stage does not compile: a
 //! [`Message`] carries its stage in its type, and only this folder moves it on.
+//!
+//! | # | stage | where |
+//! |---|---|---|
+//! | 0 | receive: an identifier, the sender's key | [`Pipeline::send`] |
+//! | 1 | authenticate | the road in: an [`Incoming`] names a known actor |
+//! | 2 | authorise | [`MessageStore::access`] |
+//! | 3 | limit | `limits.rs` |
+//! | 4, 6 | rewrite, scan | `scan.rs` |
+//! | 5 | attachments | nothing yet: messages are text |
+//! | 7, 8, 9 | store, deliver, tell plugins | [`Commit`] |
 
+mod limits;
 pub mod message;
 pub mod ports;
+mod refusal;
+mod scan;
 
-pub use message::{Admitted, Cleared, Message, Received, Stored};
-pub use ports::{Access, Announcer, Commit, Committed, Delivery, Fanout, MessageStore, Outbox};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+pub use self::limits::{KEY_MAX, Limits};
+pub use self::message::{Admitted, Cleared, Incoming, Message, Received, Stored};
+pub use self::ports::{Access, Announcer, Commit, Committed, Delivery, Fanout, MessageStore, Outbox, Outcome};
+pub use self::refusal::Refusal;
+
+use self::limits::Limiter;
+use self::ports::Tail;
+use self::scan::Refused;
+use crate::event::catalog::{MessageFlagged, MessageQuarantined, MessageRejected};
+use crate::event::{CAUSE_DEPTH_MAX, Event};
+use crate::id::{MessageId, PluginName};
+use crate::manager::snapshot::Snapshot;
+use crate::message::{Finding, MessageState};
+use crate::store::StoreError;
+
+/// The pipeline: one for all roads.
+pub struct Pipeline {
+    plugins: Arc<ArcSwap<Snapshot>>,
+    store: Arc<dyn MessageStore>,
+    announcer: Arc<dyn Announcer>,
+    tail: Arc<Tail>,
+    limiter: Limiter,
+}
+
+/// What a pipeline is built from.
+pub struct Parts {
+    /// The plugins that run now.
+    pub plugins: Arc<ArcSwap<Snapshot>>,
+    /// Where messages are kept.
+    pub store: Arc<dyn MessageStore>,
+    /// Who listens.
+    pub fanout: Arc<dyn Fanout>,
+    /// The way to handlers of messages.
+    pub outbox: Arc<dyn Outbox>,
+    /// The way to handlers of what did not become a message.
+    pub announcer: Arc<dyn Announcer>,
+    /// How much and how fast one actor may post.
+    pub limits: Limits,
+}
+
+impl Pipeline {
+    /// A pipeline over these parts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { plugins, store, fanout, outbox, announcer, limits } = parts;
+        let tail = Arc::new(Tail { fanout, outbox });
+        Self { plugins, store, announcer, tail, limiter: Limiter::new(limits) }
+    }
+
+    /// Takes a message through every stage; returns when it is durable.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; then nothing was stored, delivered or told to handlers of messages.
+    ///
+    /// # Cancel safety
+    /// A dropped call may or may not have stored the message. If it did, the message was also delivered and told to
+    /// plugins. Sending it again with the same key is safe.
+    pub async fn send(&self, incoming: Incoming) -> Result<Outcome, Refusal> {
+        if incoming.cause_depth > CAUSE_DEPTH_MAX {
+            return Err(Refusal::TooDeep { depth: incoming.cause_depth });
+        }
+        self.limiter.check_size(&incoming)?;
+        let received = Message::receive(MessageId::new(), incoming);
+        self.authorise(&received).await?;
+        if let Some(outcome) = self.known(&received).await? {
+            return Ok(outcome);
+        }
+        self.limiter.check_rate(received.incoming())?;
+        let mut admitted = received.admit();
+
+        // One snapshot for both stages, and no guard of it across a wait: plugins may be swapped meanwhile.
+        let plugins = self.plugins.load_full();
+        let passed = scan::rewrite(&plugins, &mut admitted).await?;
+        self.limiter.check_size(admitted.incoming())?;
+        let cleared = match scan::scan(&plugins, admitted, passed).await {
+            Ok(cleared) => cleared,
+            Err(refused) => return Err(self.announce_refused(refused)),
+        };
+
+        let told = self.findings(&cleared);
+        let (commit, outcome) = Commit::new(cleared, self.tail.clone());
+        self.store.append(commit);
+        let outcome = outcome.await.unwrap_or_else(|_| Err(StoreError::Failed("it gave no answer".to_owned())))?;
+        if !outcome.known {
+            told.into_iter().for_each(|event| self.announcer.announce(event));
+        }
+        Ok(outcome)
+    }
+
+    async fn authorise(&self, message: &Message<Received>) -> Result<(), Refusal> {
+        match self.store.access(message.author(), message.room_id()).await? {
+            Access::None => Err(Refusal::NoRoom),
+            Access::Read => Err(Refusal::Forbidden),
+            Access::Write => Ok(()),
+        }
+    }
+
+    /// The first result again, where the author sent this key in this room before.
+    async fn known(&self, message: &Message<Received>) -> Result<Option<Outcome>, Refusal> {
+        let Some(key) = message.key() else { return Ok(None) };
+        let row = self.store.by_key(message.author(), message.room_id(), key).await?;
+        Ok(row.map(|row| Outcome { row: Arc::new(row), known: true }))
+    }
+
+    fn announce_refused(&self, refused: Refused) -> Refusal {
+        let Refused { refusal, message } = refused;
+        if let Refusal::Rejected { plugin, finding } = &refusal {
+            tracing::info!(%plugin, code = finding.code, room = %message.room_id(), "a message was rejected");
+            self.announcer.announce(about(
+                &message,
+                MessageRejected::new(
+                    message.room_id(),
+                    message.author().clone(),
+                    refusal.code().to_owned(),
+                    plugin.clone(),
+                    finding.clone(),
+                ),
+            ));
+        }
+        refusal
+    }
+
+    /// What moderators are told of: flags, and what holds the message back.
+    fn findings(&self, message: &Message<Cleared>) -> Vec<Event> {
+        let held = message.state() == MessageState::Quarantined;
+        let tell = |(plugin, finding): &(PluginName, Finding)| {
+            let (id, room, plugin, finding) = (message.id(), message.room_id(), plugin.clone(), finding.clone());
+            if held {
+                about(message, MessageQuarantined::new(id, room, plugin, Some(finding)))
+            } else {
+                about(message, MessageFlagged::new(id, room, plugin, finding))
+            }
+        };
+        message.findings().iter().map(tell).collect()
+    }
+}
+
+/// An event about a message, done by its author.
+fn about<S, P: crate::event::Payload>(message: &Message<S>, payload: P) -> Event {
+    let mut event = Event::new(payload);
+    event.actor = message.author().clone();
+    event.origin = message.origin();
+    event.room_id = Some(message.room_id());
+    event.cause_id = message.cause_id();
+    event.cause_depth = message.cause_depth();
+    event
+}

@@ -1,0 +1,128 @@
+//! Why a message was not stored: one table from reason to code, status and whether to try again.
+
+use std::time::Duration;
+
+use crate::descriptor::Hook;
+use crate::error::{ErrorKind, PluginError};
+use crate::id::PluginName;
+use crate::message::Finding;
+use crate::problem::Problem;
+use crate::store::StoreError;
+
+/// Why the pipeline did not store a message. Nothing of it was stored, delivered or told to handlers of messages.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The message itself cannot be stored.
+    #[error("the message is not valid: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<Problem>),
+    /// There is no such room, or the actor may not know of it.
+    #[error("there is no such room")]
+    NoRoom,
+    /// The actor may read the room and not post in it.
+    #[error("you may read this room, not post in it")]
+    Forbidden,
+    /// The text is too long.
+    #[error("the text has {found} bytes, at most {limit} are stored")]
+    TooLarge {
+        /// How long it may be, in bytes.
+        limit: usize,
+        /// How long it is, in bytes.
+        found: usize,
+    },
+    /// The actor posts too fast.
+    #[error("too many messages at once")]
+    TooFast {
+        /// When the next one will be taken.
+        retry_after: Duration,
+    },
+    /// A scanner objects.
+    #[error("the message was rejected by `{plugin}`: {}", finding.code)]
+    Rejected {
+        /// Which.
+        plugin: PluginName,
+        /// Why.
+        finding: Finding,
+    },
+    /// A hook that must have its say could not.
+    #[error("the {hook} hook of `{plugin}` is not available", hook = hook.as_str())]
+    ScannerUnavailable {
+        /// Whose.
+        plugin: PluginName,
+        /// Which.
+        hook: Hook,
+    },
+    /// Events caused events caused messages, too many times.
+    #[error("the message stands at the end of a chain of {depth} causes")]
+    TooDeep {
+        /// How many.
+        depth: u8,
+    },
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Refusal {
+    /// The code that a client sees.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_message",
+            Self::NoRoom => "room_not_found",
+            Self::Forbidden => "forbidden",
+            Self::TooLarge { .. } => "message_too_large",
+            Self::TooFast { .. } => "rate_limited",
+            Self::Rejected { .. } => "rejected",
+            Self::ScannerUnavailable { .. } => "scanner_unavailable",
+            Self::TooDeep { .. } => "cause_too_deep",
+            Self::Store(StoreError::Full) => "storage_full",
+            Self::Store(_) => "storage_unavailable",
+        }
+    }
+
+    /// The HTTP status that a client sees.
+    pub const fn http_status(&self) -> u16 {
+        match self {
+            Self::Invalid(_) | Self::Rejected { .. } | Self::TooDeep { .. } => 422,
+            Self::NoRoom => 404,
+            Self::Forbidden => 403,
+            Self::TooLarge { .. } => 413,
+            Self::TooFast { .. } => 429,
+            Self::ScannerUnavailable { .. } => 503,
+            Self::Store(StoreError::Full) => 507,
+            Self::Store(_) => 503,
+        }
+    }
+
+    /// What the sender can do.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Rejected { .. } => Some("change the message and send it again"),
+            Self::ScannerUnavailable { .. } => {
+                Some("try again later; an operator sees the reason in `plexichat plugin list`")
+            }
+            Self::TooFast { .. } => Some("wait as long as Retry-After says"),
+            Self::Store(StoreError::Full) => Some("nothing was stored; an operator must free space"),
+            Self::Store(_) => Some("nothing was acknowledged; send it again with the same Idempotency-Key"),
+            _ => None,
+        }
+    }
+
+    /// Whether the same message may be taken later.
+    pub const fn retryable(&self) -> bool {
+        matches!(self, Self::TooFast { .. } | Self::ScannerUnavailable { .. } | Self::Store(_))
+    }
+}
+
+/// What a plugin sees when its own post is refused.
+impl From<Refusal> for PluginError {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match &refusal {
+            Refusal::NoRoom => ErrorKind::NotFound,
+            Refusal::Forbidden => ErrorKind::Permission,
+            refusal if refusal.retryable() => ErrorKind::Transient,
+            _ => ErrorKind::Input,
+        };
+        Self::new(kind, refusal.to_string())
+    }
+}
