@@ -3,6 +3,10 @@
 //! A plugin is a crate with [`macro@plugin`] on one type. The attribute makes its manifest and its configuration's schema
 //! and registers it; `cargo xtask` links the chosen set into one static binary.
 
+// Generated code names `::plexichat`, in this crate's own tests too.
+#[allow(unused_extern_crates, reason = "only tests and examples name it")]
+extern crate self as plexichat;
+
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
@@ -32,6 +36,7 @@ pub mod permission;
 #[cfg(feature = "host")]
 pub mod pipeline;
 pub mod plugin;
+pub mod prelude;
 pub mod problem;
 pub mod registry;
 pub mod schema;
@@ -46,3 +51,5 @@ pub mod testing;
 pub mod watchdog;
 
 pub use descriptor::Descriptor;
+
+pub use plexichat_macros::{config, event, handlers, model, plugin, role, test};

@@ -15,6 +15,11 @@ use crate::error::Result;
 ///
 /// `#[plexichat::plugin]` on the type registers it; the roles it fills are traits of their own, such as
 /// [`security::Security`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` carries `#[plexichat::plugin]` and does not implement `Plugin`",
+    label = "is no plugin yet",
+    note = "add `impl Plugin for {Self} {{ type Config = ..; async fn initialize(..) .. }}`"
+)]
 pub trait Plugin: Sized + Send + Sync + 'static {
     /// Its settings, made by `#[plexichat::config]`; [`NoConfig`] where there are none.
     type Config: Config;

@@ -4,5 +4,7 @@
 pub mod clock;
 pub mod conformance;
 pub mod http;
+mod runtime;
 
 pub use clock::TestClock;
+pub use runtime::{TestResult, run};

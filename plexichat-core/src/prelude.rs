@@ -1,0 +1,15 @@
+//! What every plugin uses: `use plexichat::prelude::*;`. Small on purpose; everything else is imported by its path.
+
+pub use serde_json::json;
+
+pub use crate::capability::chat::Post;
+pub use crate::capability::http::HttpClient;
+pub use crate::command::{CommandCall, CommandReply};
+pub use crate::context::Context;
+pub use crate::error::{PluginError, Result, ResultExt};
+pub use crate::event::Event;
+pub use crate::event::catalog::{MessageReceived, UserMessage};
+pub use crate::message::{Finding, MessagePatch, MessageView, ScanError, Verdict};
+pub use crate::plugin::security::Security;
+pub use crate::plugin::{Health, NoConfig, Plugin};
+pub use crate::secret::Secret;

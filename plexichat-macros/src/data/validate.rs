@@ -1,0 +1,253 @@
+//! Implements `garde::Validate` from `#[garde(..)]`. Garde's own derive names `::garde`, which a plugin with one dependency
+//! does not have; the rules themselves are garde's functions.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Attribute, Data, DeriveInput, Expr, Fields, Member, Meta, Path};
+
+use super::fields;
+use crate::errors::Errors;
+use crate::options::{self, Entry, Value};
+
+/// The rules of a field.
+const RULES: &[&str] = &[
+    "range",
+    "length",
+    "ascii",
+    "alphanumeric",
+    "contains",
+    "prefix",
+    "suffix",
+    "ip",
+    "ipv4",
+    "ipv6",
+    "required",
+    "matches",
+    "custom",
+    "inner",
+    "dive",
+    "skip",
+];
+
+/// How a length is counted.
+const LENGTHS: &[&str] = &["bytes", "chars", "utf16", "simple"];
+
+/// The implementation for a struct or enum.
+pub(crate) fn implementation(item: &DeriveInput, errors: &Errors) -> TokenStream {
+    let ident = &item.ident;
+    let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
+    let whole = whole(&item.attrs, errors);
+    let body = match &item.data {
+        Data::Struct(data) => arm(&quote!(Self), &item.attrs, &data.fields, errors).unwrap_or_default(),
+        Data::Enum(data) => {
+            let arms = data.variants.iter().filter_map(|variant| {
+                let name = &variant.ident;
+                arm(&quote!(Self::#name), &variant.attrs, &variant.fields, errors)
+            });
+            let arms: Vec<TokenStream> = arms.collect();
+            quote!(#(#arms)*)
+        }
+        Data::Union(_) => TokenStream::new(),
+    };
+    quote! {
+        const _: () = {
+            use ::plexichat::__private::garde;
+            impl #impl_generics garde::Validate for #ident #type_generics #where_clause {
+                type Context = ();
+
+                #[allow(unused_variables, unused_mut, clippy::all, reason = "not every type has a rule")]
+                fn validate_into(
+                    &self,
+                    context: &(),
+                    mut path: &mut dyn ::core::ops::FnMut() -> garde::Path,
+                    report: &mut garde::Report,
+                ) {
+                    #whole
+                    #body
+                }
+            }
+        };
+    }
+}
+
+/// The rules of the whole type: `#[garde(custom(check))]`.
+fn whole(attributes: &[Attribute], errors: &Errors) -> TokenStream {
+    let known = ["custom", "allow_unvalidated"];
+    let entries = rules(attributes, "`#[garde]` on a type", &known, errors).into_iter();
+    entries.filter(|entry| entry.name != "allow_unvalidated").map(|entry| rule(entry, &quote!(self), errors)).collect()
+}
+
+/// The rules of the fields of a struct or variant, with the fields bound; nothing where no field has one.
+fn arm(pattern: &TokenStream, container: &[Attribute], fields: &Fields, errors: &Errors) -> Option<TokenStream> {
+    let names = match fields {
+        Fields::Named(named) => fields::all_wire_names(container, named),
+        Fields::Unnamed(_) | Fields::Unit => Vec::new(),
+    };
+    let mut bindings = Vec::new();
+    let mut checks = Vec::new();
+    for (index, field) in fields.iter().enumerate() {
+        let entries = rules(&field.attrs, "`#[garde]`", RULES, errors);
+        let binding = format_ident!("field_{index}");
+        let rules: Vec<TokenStream> = entries
+            .into_iter()
+            .filter(|entry| entry.name != "skip")
+            .map(|entry| rule(entry, &quote!(#binding), errors))
+            .collect();
+        if rules.is_empty() {
+            continue;
+        }
+        let member = field.ident.clone().map_or_else(|| Member::from(index), Member::Named);
+        let key = names.get(index).map_or_else(|| quote!(&#index), |name| quote!(&#name));
+        bindings.push(quote!(#member: #binding,));
+        checks.push(quote! {{
+            let mut path = garde::util::nested_path!(path, #key);
+            #(#rules)*
+        }});
+    }
+    (!checks.is_empty()).then(|| {
+        quote! {
+            if let #pattern { #(#bindings)* .. } = self {
+                #(#checks)*
+            }
+        }
+    })
+}
+
+fn rules(attributes: &[Attribute], what: &str, known: &[&str], errors: &Errors) -> Vec<Entry> {
+    let mut tokens = TokenStream::new();
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("garde")) {
+        match &attribute.meta {
+            Meta::List(list) => tokens.extend([list.tokens.clone(), quote!(,)]),
+            meta => errors.under(meta, "`#[garde]` names rules: `#[garde(range(min = 1, max = 600))]`"),
+        }
+    }
+    options::entries(tokens, what, known, errors)
+}
+
+/// One rule, applied to a binding that is a reference.
+fn rule(entry: Entry, binding: &TokenStream, errors: &Errors) -> TokenStream {
+    let name = entry.name.clone();
+    let span = name.span();
+    let rules = quote_spanned!(span=> garde::rules);
+    let applied = match name.to_string().as_str() {
+        "ascii" | "alphanumeric" | "required" => {
+            entry.flag(errors);
+            Some(quote_spanned!(span=> #rules::#name::apply(#binding, ())))
+        }
+        "ip" => ip(entry, "Any", binding, errors),
+        "ipv4" => ip(entry, "V4", binding, errors),
+        "ipv6" => ip(entry, "V6", binding, errors),
+        "contains" | "prefix" | "suffix" => argument::<Expr>(entry, "\"text\"", errors)
+            .map(|text| quote_spanned!(span=> #rules::#name::apply(#binding, (&#text,)))),
+        "matches" => argument::<Ident>(entry, "other_field", errors).map(
+            |other| quote_spanned!(span=> #rules::matches::apply(#binding, (::core::stringify!(#other), &self.#other))),
+        ),
+        "range" => bounds(entry, &[], errors).map(|Bounds { min, max, .. }| {
+            let [min, max] = [min, max].map(|bound| match bound {
+                Some(bound) => quote!(::core::option::Option::Some(#bound)),
+                None => quote!(::core::option::Option::None),
+            });
+            quote_spanned!(span=> #rules::range::apply(#binding, (#min, #max)))
+        }),
+        "length" => bounds(entry, LENGTHS, errors).map(|Bounds { min, max, mode }| {
+            let mode = mode.unwrap_or_else(|| Ident::new("simple", span));
+            let min = min.map_or_else(|| quote!(0usize), |min| quote!(#min));
+            let max = max.map_or_else(|| quote!(usize::MAX), |max| quote!(#max));
+            quote_spanned!(span=> #rules::length::#mode::apply(#binding, (#min, #max)))
+        }),
+        "custom" => argument::<Path>(entry, "check_it", errors)
+            .map(|function| quote_spanned!(span=> #function(#binding).map_err(::plexichat::__private::invalid))),
+        "dive" => {
+            entry.flag(errors);
+            return quote_spanned!(span=> garde::Validate::validate_into(#binding, context, &mut path, report););
+        }
+        _ => return inner(entry, binding, errors),
+    };
+    applied
+        .map(|applied| {
+            quote_spanned! {span=>
+                if let ::core::result::Result::Err(error) = #applied {
+                    report.append(path(), error);
+                }
+            }
+        })
+        .unwrap_or_default()
+}
+
+fn ip(entry: Entry, kind: &str, binding: &TokenStream, errors: &Errors) -> Option<TokenStream> {
+    let (span, kind) = (entry.name.span(), format_ident!("{kind}"));
+    entry.flag(errors);
+    Some(quote_spanned!(span=> garde::rules::ip::apply(#binding, (garde::rules::ip::IpKind::#kind,))))
+}
+
+/// `inner(..)`: the rules of every element.
+fn inner(entry: Entry, binding: &TokenStream, errors: &Errors) -> TokenStream {
+    let span = entry.name.span();
+    let Value::List(group) = entry.value else {
+        errors.at(span, "`inner` takes the rules of the elements: `inner(length(min = 1))`");
+        return TokenStream::new();
+    };
+    let element = format_ident!("element");
+    let entries = options::entries(group.stream(), "`inner`", RULES, errors).into_iter();
+    let rules = entries.map(|entry| rule(entry, &quote!(#element), errors));
+    quote_spanned! {span=>
+        garde::rules::inner::apply(#binding, |#element, key| {
+            let mut path = garde::util::nested_path!(path, key);
+            #(#rules)*
+        });
+    }
+}
+
+/// The one argument of `name(argument)`.
+fn argument<T: syn::parse::Parse>(entry: Entry, example: &str, errors: &Errors) -> Option<T> {
+    let parsed = match &entry.value {
+        Value::List(group) => syn::parse2(group.stream()).ok(),
+        _ => None,
+    };
+    if parsed.is_none() {
+        errors.under(&entry.name, format!("`{0}` takes one argument: `{0}({example})`", entry.name));
+    }
+    parsed
+}
+
+struct Bounds {
+    min: Option<TokenStream>,
+    max: Option<TokenStream>,
+    mode: Option<Ident>,
+}
+
+/// `name(min = .., max = .., mode)` or `name(equal = ..)`.
+fn bounds(entry: Entry, modes: &[&str], errors: &Errors) -> Option<Bounds> {
+    let name = entry.name.clone();
+    let example = || format!("write `{name}(min = 1, max = 10)` or `{name}(equal = 5)`");
+    let Value::List(group) = entry.value else {
+        errors.under(&name, format!("`{name}` takes bounds; {}", example()));
+        return None;
+    };
+    let known: Vec<&str> = ["min", "max", "equal"].iter().chain(modes).copied().collect();
+    let mut bounds = Bounds { min: None, max: None, mode: None };
+    let mut equal = None;
+    for part in options::entries(group.stream(), &format!("`{name}`"), &known, errors) {
+        let word = part.name.to_string();
+        match (word.as_str(), part.value) {
+            ("min", Value::Assigned(value)) => bounds.min = Some(value),
+            ("max", Value::Assigned(value)) => bounds.max = Some(value),
+            ("equal", Value::Assigned(value)) => equal = Some(value),
+            ("min" | "max" | "equal", _) => errors.under(&part.name, format!("`{word}` takes a value; {}", example())),
+            (_, Value::Nothing) => bounds.mode = Some(part.name),
+            (_, _) => errors.under(&part.name, format!("`{word}` takes no value; write `{name}({word}, max = 10)`")),
+        }
+    }
+    match (equal, &bounds) {
+        (Some(equal), Bounds { min: None, max: None, .. }) => {
+            bounds.min = Some(equal.clone());
+            bounds.max = Some(equal);
+        }
+        (Some(_), _) => errors.under(&name, "`equal` stands alone: it is both the least and the most"),
+        (None, Bounds { min: None, max: None, .. }) if errors.is_empty() => {
+            errors.under(&name, format!("`{name}` has no bound; {}", example()));
+        }
+        (None, _) => {}
+    }
+    Some(bounds)
+}

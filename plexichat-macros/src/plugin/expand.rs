@@ -1,0 +1,200 @@
+//! Writes the registration of a checked plugin: data, and no logic that a function could hold.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::Ident;
+
+use super::check::{Emitted, HookPolicy, Spec};
+
+/// The descriptor, what ties it to the type, and the assertions that only the compiler can make.
+pub(crate) fn registration(spec: &Spec) -> TokenStream {
+    let ident = &spec.ident;
+    let descriptor = descriptor(spec);
+    let registered = registered(ident);
+    let permissions = spec.permissions.iter().map(|permission| {
+        quote! {
+            // SAFETY: the descriptor above names the permission.
+            unsafe impl ::plexichat::permission::Has<::plexichat::permission::#permission> for #ident {}
+        }
+    });
+    let emits = spec.emits.iter().filter_map(|emitted| match emitted {
+        Emitted::Typed(path) => Some(quote! {
+            impl ::plexichat::capability::events::Emits<#path> for #ident {}
+        }),
+        Emitted::Json(_) => None,
+    });
+    let assertions = assertions(spec);
+    quote! {
+        #descriptor
+        const _: () = {
+            #registered
+            #(#permissions)*
+            #(#emits)*
+            ::plexichat::__register!(&PLEXICHAT_PLUGIN);
+        };
+        #assertions
+    }
+}
+
+/// What stands in for the registration while the attribute has mistakes: the type is a plugin that may do anything, so
+/// that the mistakes in the attribute are the only ones shown.
+pub(crate) fn stand_in(spec: &Spec) -> TokenStream {
+    let ident = &spec.ident;
+    let name = &spec.name;
+    let registered = registered(ident);
+    quote! {
+        #[doc(hidden)]
+        pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = ::plexichat::__private::stand_in::<#ident>(#name);
+        const _: () = {
+            #registered
+            // SAFETY: the crate does not compile.
+            unsafe impl<P: ::plexichat::permission::PermissionType> ::plexichat::permission::Has<P> for #ident {}
+            impl<E: ::plexichat::event::Payload> ::plexichat::capability::events::Emits<E> for #ident {}
+        };
+    }
+}
+
+fn registered(ident: &Ident) -> TokenStream {
+    quote! {
+        #[allow(unused_imports, reason = "an inherent constant of the same name wins over the default")]
+        use ::plexichat::__private::{DefaultHandlers as _, DefaultSecurity as _};
+        impl ::plexichat::descriptor::Registered for #ident {
+            const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
+            const HANDLERS: ::plexichat::descriptor::Handlers<Self> = <#ident>::PLEXICHAT_HANDLERS;
+            const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <#ident>::PLEXICHAT_SECURITY;
+        }
+    }
+}
+
+fn descriptor(spec: &Spec) -> TokenStream {
+    let Spec { ident, name, core, category, tags, provides, permissions, absolute, .. } = spec;
+    let entry_point = ident.to_string();
+    let requires = spec
+        .requires
+        .iter()
+        .map(|(name, version)| quote!(::plexichat::descriptor::Requirement { name: #name, version: #version }));
+    let emits = spec.emits.iter().map(|emitted| match emitted {
+        Emitted::Typed(path) => quote!(<#path as ::plexichat::event::Payload>::NAME),
+        Emitted::Json(name) => quote!(#name),
+    });
+    let policies = spec.policies.iter().map(policy);
+    let package = package();
+    quote! {
+        /// What is known of the plugin without running it: a bundle names this constant.
+        pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
+            #[allow(unused_imports, reason = "an inherent constant of the same name wins over the default")]
+            use ::plexichat::__private::{DefaultHandlers as _, DefaultSecurity as _};
+            const FOUND: &[::plexichat::descriptor::Hook] = <#ident>::PLEXICHAT_SECURITY.hooks;
+            const HOOKS: [::plexichat::descriptor::HookSpec; FOUND.len()] =
+                ::plexichat::__private::hooks(FOUND, &[#(#policies),*]);
+            ::plexichat::Descriptor {
+                name: #name,
+                package: #package,
+                entry_point: ::core::concat!(::core::module_path!(), "::", #entry_point),
+                category: #category,
+                tags: &[#(#tags),*],
+                core: #core,
+                provides: &[#(::plexichat::descriptor::Role::#provides),*],
+                permissions: &[#(::plexichat::permission::Permission::#permissions),*],
+                requires: &[#(#requires),*],
+                hooks: &HOOKS,
+                events: <#ident>::PLEXICHAT_HANDLERS.events,
+                commands: <#ident>::PLEXICHAT_HANDLERS.commands,
+                emits: &[#(#emits),*],
+                absolute_routes: &[#(#absolute),*],
+                entry: ::plexichat::__private::entry::<#ident>(),
+            }
+        };
+    }
+}
+
+fn package() -> TokenStream {
+    quote! {
+        ::plexichat::descriptor::Package {
+            name: ::core::env!("CARGO_PKG_NAME"),
+            version: ::core::env!("CARGO_PKG_VERSION"),
+            description: ::core::env!("CARGO_PKG_DESCRIPTION"),
+            authors: ::core::env!("CARGO_PKG_AUTHORS"),
+            license: ::core::env!("CARGO_PKG_LICENSE"),
+            repository: ::core::env!("CARGO_PKG_REPOSITORY"),
+            rust_version: ::core::env!("CARGO_PKG_RUST_VERSION"),
+        }
+    }
+}
+
+fn policy(policy: &HookPolicy) -> TokenStream {
+    let variant = format_ident!("{}", policy.variant);
+    let timeout = policy.timeout_ms.map(|timeout| quote!(timeout: ::core::time::Duration::from_millis(#timeout),));
+    let on_error = policy.on_error.map(|mode| {
+        let mode = format_ident!("{mode}");
+        quote!(on_error: ::plexichat::descriptor::FailMode::#mode,)
+    });
+    let HookPolicy { required, before, after, .. } = policy;
+    quote! {
+        ::plexichat::descriptor::HookSpec {
+            hook: ::plexichat::descriptor::Hook::#variant,
+            policy: ::plexichat::descriptor::HookPolicy {
+                #timeout
+                #on_error
+                required: #required,
+                before: &[#(#before),*],
+                after: &[#(#after),*],
+                ..::plexichat::descriptor::Hook::#variant.default_policy()
+            },
+        }
+    }
+}
+
+/// What the attribute promises and only the compiler can see, each under the word that promises it.
+fn assertions(spec: &Spec) -> TokenStream {
+    let ident = &spec.ident;
+    let roles = spec.provides.iter().map(|role| {
+        let span = role.span();
+        let missing = format!(
+            "`impl {role} for {ident}` is there without its attribute: put `#[plexichat::role]` on it, so that the host \
+             learns which hooks it has"
+        );
+        let policies = spec.policies.iter().map(|policy| {
+            let span = policy.option.span();
+            let variant = format_ident!("{}", policy.variant);
+            let message = format!(
+                "`{0}(..)` sets the policy of a hook that `{ident}` does not have: write `async fn {0}` in its \
+                 `#[plexichat::role] impl {role}`, or take the policy away",
+                policy.option
+            );
+            quote_spanned! {span=>
+                if !::plexichat::__private::has_hook(
+                    <#ident>::PLEXICHAT_SECURITY.hooks,
+                    ::plexichat::descriptor::Hook::#variant,
+                ) {
+                    ::core::panic!(#message);
+                }
+            }
+        });
+        // One constant, so that a missing implementation is one message: nothing is evaluated after a type error.
+        quote_spanned! {span=>
+            const _: () = {
+                #[allow(unused_imports, reason = "an inherent constant of the same name wins over the default")]
+                use ::plexichat::__private::DefaultSecurity as _;
+                const fn implements<T: ::plexichat::plugin::security::#role>() {}
+                implements::<#ident>();
+                if <#ident>::PLEXICHAT_SECURITY.role.is_none() {
+                    ::core::panic!(#missing);
+                }
+                #(#policies)*
+            };
+        }
+    });
+    let emits = spec.emits.iter().filter_map(|emitted| match emitted {
+        Emitted::Typed(path) => {
+            let span = path.segments.last().map_or_else(proc_macro2::Span::call_site, |segment| segment.ident.span());
+            Some(quote_spanned! {span=>
+                const _: () = if !::plexichat::__private::is_custom(<#path as ::plexichat::event::Payload>::NAME) {
+                    ::core::panic!("the server alone emits this event; a plugin emits types made by `#[plexichat::event(..)]`");
+                };
+            })
+        }
+        Emitted::Json(_) => None,
+    });
+    quote!(#(#roles)* #(#emits)*)
+}

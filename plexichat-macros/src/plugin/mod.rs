@@ -1,0 +1,28 @@
+//! `#[plexichat::plugin(..)]`: registers a struct as a plugin and writes its descriptor.
+
+mod check;
+mod expand;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::ItemStruct;
+
+use crate::errors::Errors;
+use crate::item;
+
+/// Expands the attribute; `package` is the name of the crate that is being compiled.
+pub(crate) fn expand(attribute: TokenStream, tokens: TokenStream, package: &str) -> TokenStream {
+    let errors = Errors::default();
+    let Ok(item) = syn::parse2::<ItemStruct>(tokens.clone()) else {
+        errors.under(item::first(&tokens), "`#[plexichat::plugin]` stands on the struct that is the plugin");
+        return item::with_errors(tokens, errors);
+    };
+    let args = parse::Args::parse(attribute, &errors);
+    let spec = check::check(args, &item, package, &errors);
+    let registration = if errors.is_empty() { expand::registration(&spec) } else { expand::stand_in(&spec) };
+    let errors = errors.into_tokens();
+    quote!(#item #registration #errors)
+}

@@ -1,0 +1,87 @@
+//! Finds every mistake in a role's block: its trait, its methods' names, their `async`.
+
+use proc_macro2::Ident;
+use syn::{ImplItem, ItemImpl, Type};
+
+use crate::errors::Errors;
+use crate::suggest;
+use crate::words::{self, Hook};
+
+/// Where the attribute stands.
+pub(crate) const PLACE: &str =
+    "`#[plexichat::role]` stands on a role's implementation, such as `impl Security for MyPlugin { .. }`";
+
+/// A role's block, checked.
+pub(crate) struct Spec {
+    /// The type that fills the role.
+    pub(crate) plugin: Type,
+    /// The role's trait, the last word of its path.
+    pub(crate) role: Ident,
+    /// The hooks that the block has.
+    pub(crate) hooks: Vec<&'static Hook>,
+    /// The methods that the trait does not have.
+    pub(crate) unknown: Vec<Ident>,
+}
+
+/// Checks a block; nothing where it is no role's.
+pub(crate) fn check(block: &ItemImpl, errors: &Errors) -> Option<Spec> {
+    let role = role(block, errors)?;
+    if !block.generics.params.is_empty() {
+        errors.under(&block.generics, "a plugin has no generic parameters, so its roles have none");
+    }
+    let mut spec = Spec { plugin: (*block.self_ty).clone(), role, hooks: Vec::new(), unknown: Vec::new() };
+    for method in &block.items {
+        let ImplItem::Fn(method) = method else { continue };
+        let name = method.sig.ident.to_string();
+        let Some(hook) = words::SECURITY_HOOKS.iter().find(|hook| hook.method == name) else {
+            errors.under(&method.sig.ident, unknown_method(&spec.role, &name));
+            spec.unknown.push(method.sig.ident.clone());
+            continue;
+        };
+        if method.sig.asyncness.is_none() {
+            errors.under(method.sig.fn_token, format!("`{name}` is asynchronous; write `async fn {name}`"));
+        }
+        spec.hooks.push(hook);
+    }
+    if spec.hooks.is_empty() && spec.unknown.is_empty() {
+        let hooks: Vec<&str> = words::SECURITY_HOOKS.iter().map(|hook| hook.method).collect();
+        errors.under(
+            &spec.role,
+            format!(
+                "this block has no method, so nobody would ever call it; `{}` has {}",
+                spec.role,
+                suggest::list(&hooks)
+            ),
+        );
+    }
+    Some(spec)
+}
+
+fn role(block: &ItemImpl, errors: &Errors) -> Option<Ident> {
+    let Some((path, _)) = &block.trait_ else {
+        errors.under(&block.self_ty, PLACE);
+        return None;
+    };
+    let role = path.segments.last()?.ident.clone();
+    let name = role.to_string();
+    if words::ROLES.contains(&name.as_str()) {
+        return Some(role);
+    }
+    if words::LATER_ROLES.contains(&name.as_str()) {
+        errors.under(&role, format!("this version of the SDK does not have the role `{name}` yet"));
+    } else {
+        errors.under(path, suggest::unknown("role", &name, words::ROLES));
+    }
+    None
+}
+
+fn unknown_method(role: &Ident, name: &str) -> String {
+    if words::LATER_HOOKS.contains(&name) {
+        return format!("this version of the SDK does not have the hook `{name}` yet");
+    }
+    let known: Vec<&str> = words::SECURITY_HOOKS.iter().map(|hook| hook.method).collect();
+    format!(
+        "{}; helpers belong in an `impl` block of their own",
+        suggest::unknown(&format!("method of `{role}`"), name, &known)
+    )
+}

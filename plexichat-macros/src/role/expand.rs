@@ -1,0 +1,62 @@
+//! Writes the block with async-trait applied, and the constant that says which hooks it has.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{ImplItem, ItemImpl};
+
+use super::check::Spec;
+
+/// The block again, and what the host reads of it.
+pub(crate) fn block(mut block: ItemImpl, spec: &Spec, good: bool) -> TokenStream {
+    let strangers = strangers(&mut block, spec);
+    let Spec { plugin, role, .. } = spec;
+    let hooks = spec.hooks.iter().map(|hook| format_ident!("{}", hook.variant));
+    let provided = good.then(|| provided(spec));
+    quote! {
+        #[::plexichat::__private::async_trait]
+        #block
+        #strangers
+        impl #plugin {
+            #[doc(hidden)]
+            pub(crate) const PLEXICHAT_SECURITY: ::plexichat::descriptor::SecurityRole<Self> =
+                ::plexichat::descriptor::SecurityRole {
+                    hooks: &[#(::plexichat::descriptor::Hook::#hooks),*],
+                    role: ::core::option::Option::Some(|plugin: &Self| -> &dyn ::plexichat::plugin::security::#role {
+                        plugin
+                    }),
+                };
+        }
+        #provided
+    }
+}
+
+/// The struct's attribute must name the role: a bundle's description and its checks come from there.
+fn provided(spec: &Spec) -> TokenStream {
+    let Spec { plugin, role, .. } = spec;
+    let message = format!(
+        "the role `{role}` is filled and not declared; add `provides({role})` to the `#[plexichat::plugin(..)]` of the type"
+    );
+    quote_spanned! {role.span()=>
+        const _: () = if !::plexichat::__private::provides(
+            <#plugin as ::plexichat::descriptor::Registered>::DESCRIPTOR,
+            ::plexichat::descriptor::Role::#role,
+        ) {
+            ::core::panic!(#message);
+        };
+    }
+}
+
+/// Methods that the trait does not have move to a block of their own, so that the one message about each is ours.
+fn strangers(block: &mut ItemImpl, spec: &Spec) -> Option<TokenStream> {
+    let is_stranger =
+        |item: &ImplItem| matches!(item, ImplItem::Fn(method) if spec.unknown.contains(&method.sig.ident));
+    let (strangers, items) = std::mem::take(&mut block.items).into_iter().partition::<Vec<_>, _>(is_stranger);
+    block.items = items;
+    let plugin = &spec.plugin;
+    (!strangers.is_empty()).then(|| {
+        quote! {
+            #[allow(dead_code, reason = "the crate does not compile")]
+            impl #plugin { #(#strangers)* }
+        }
+    })
+}
