@@ -31,6 +31,7 @@ pub mod incident;
 pub mod isolation;
 #[cfg(feature = "host")]
 pub mod manager;
+pub mod manifest;
 pub mod message;
 pub mod permission;
 #[cfg(feature = "host")]

@@ -78,7 +78,8 @@ pub fn parse_config<C: Config>(value: &Value) -> Result<C, Vec<Problem>> {
     }
 }
 
-fn serde_pointer(path: &serde_path_to_error::Path) -> String {
+/// A path of serde's as a JSON pointer.
+pub(crate) fn serde_pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let mut pointer = String::new();
     for segment in path {

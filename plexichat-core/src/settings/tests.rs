@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::descriptor::{Descriptor, Entry, Package};
+use crate::descriptor::tests::bare;
+use crate::descriptor::{Descriptor, Entry};
 use crate::permission::Permission;
 use crate::problem::Problem;
 use crate::secret::Secret;
@@ -69,34 +70,13 @@ fn map() -> BTreeMap<String, u8> {
 
 const fn plugin(name: &'static str) -> Descriptor {
     Descriptor {
-        name,
-        package: Package {
-            name: "p",
-            version: "0.1.0",
-            description: "",
-            authors: "",
-            license: "",
-            repository: "",
-            rust_version: "",
-        },
-        entry_point: "p::P",
-        category: "",
-        tags: &[],
-        core: "*",
-        provides: &[],
-        permissions: &[],
-        requires: &[],
-        hooks: &[],
-        events: &[],
-        commands: &[],
-        emits: &[],
-        absolute_routes: &[],
         entry: Entry {
             config_schema: crate::schema::config_schema::<Config>,
             default_config: || crate::schema::default_config(&crate::schema::config_schema::<Config>()),
             check_config: |value| crate::schema::parse_config::<Config>(value).err().unwrap_or_default(),
-            start: |_, _| unreachable!("no test of the settings starts a plugin"),
+            ..bare(name).entry
         },
+        ..bare(name)
     }
 }
 
