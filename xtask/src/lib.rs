@@ -8,6 +8,7 @@ mod command;
 mod failure;
 mod manifest_edit;
 mod process;
+mod proof;
 mod selection;
 mod suite;
 mod template;

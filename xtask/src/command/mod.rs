@@ -3,6 +3,7 @@
 mod bundle;
 mod ci;
 mod new_plugin;
+pub(crate) mod package;
 mod run;
 mod test;
 
@@ -24,7 +25,8 @@ pub(crate) struct Command {
 }
 
 /// Every command there is, in the order of the help.
-const COMMANDS: &[Command] = &[run::COMMAND, test::COMMAND, new_plugin::COMMAND, bundle::COMMAND, ci::COMMAND];
+const COMMANDS: &[Command] =
+    &[run::COMMAND, test::COMMAND, new_plugin::COMMAND, bundle::COMMAND, package::COMMAND, ci::COMMAND];
 
 /// Reads the command line, runs the command, and says how it ended: 0 done, 1 found problems, 2 used wrongly.
 pub fn main() -> ExitCode {
@@ -51,16 +53,17 @@ pub fn main() -> ExitCode {
 }
 
 fn line() -> clap::Command {
-    let line = clap::Command::new("cargo xtask")
+    let line = clap::Command::new("xtask")
+        .bin_name("cargo xtask")
         .about("Builds, tests and packages PlexiChat and its plugins")
         .after_help("Exit codes: 0 done, 1 found problems, 2 used wrongly")
         .subcommand_required(true)
         .arg_required_else_help(true);
     COMMANDS.iter().fold(line, |line, command| {
-        let subcommand = clap::Command::new(command.name)
-            .about(command.about)
-            .after_help(format!("Example:\n  {}", command.example.replace('\n', "\n  ")));
-        line.subcommand((command.arguments)(subcommand))
+        let subcommand = (command.arguments)(clap::Command::new(command.name));
+        // After the arguments: a group of options brings a text of its own.
+        let example = format!("Example:\n  {}", command.example.replace('\n', "\n  "));
+        line.subcommand(subcommand.about(command.about).long_about(None).after_help(example))
     })
 }
 

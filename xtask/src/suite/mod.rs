@@ -77,8 +77,15 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "deny",
         about: "licences, sources and banned crates",
         needs: &[&need::DENY],
-        long: true,
+        long: false,
         run: checks::deny,
+    },
+    Suite {
+        name: "package",
+        about: "the static package answers in an empty root",
+        needs: &[&need::C_COMPILER, &need::STATIC_LIBC],
+        long: false,
+        run: checks::package,
     },
     Suite {
         name: "long",
@@ -86,6 +93,13 @@ pub(crate) const SUITES: &[Suite] = &[
         needs: &[&need::C_COMPILER],
         long: true,
         run: tests::long,
+    },
+    Suite {
+        name: "dist",
+        about: "the package as it ships, with fat link-time optimisation",
+        needs: &[&need::C_COMPILER, &need::STATIC_LIBC],
+        long: true,
+        run: checks::dist,
     },
 ];
 
