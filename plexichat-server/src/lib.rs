@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use plexichat::Descriptor;
 
+pub mod auth;
 mod cli;
 pub mod data_dir;
 mod egress;

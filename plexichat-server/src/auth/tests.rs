@@ -1,0 +1,143 @@
+//! The life of tokens, from the first one to the last revocation.
+
+use std::time::Duration;
+
+use super::*;
+use crate::data_dir::DataDir;
+
+struct Fixture {
+    data_dir: DataDir,
+    store: Store,
+    authenticator: Authenticator,
+    _directory: tempfile::TempDir,
+}
+
+fn fixture() -> Fixture {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data_dir = DataDir::open(directory.path()).expect("opens");
+    let store = Store::open(&data_dir.database()).expect("opens");
+    Fixture { authenticator: Authenticator::new(store.clone()), data_dir, store, _directory: directory }
+}
+
+fn request(scopes: Option<Vec<Scope>>, expires_in: Option<Duration>) -> TokenRequest {
+    let expires_at = expires_in.map(|span| Time::from_micros(Time::now().as_micros() + span.as_micros() as i64));
+    TokenRequest { name: "test".into(), scopes, expires_at }
+}
+
+#[tokio::test]
+async fn the_first_start_writes_a_token_that_opens_everything() {
+    let Fixture { data_dir, store, authenticator, .. } = &fixture();
+    let made = first_administrator(store, data_dir, None).await.expect("makes one");
+    let FirstAdministrator::Generated(user, secret) = &made else { panic!("{made:?}") };
+    let written = std::fs::read_to_string(data_dir.admin_token()).expect("the file");
+    assert_eq!(written.trim_end(), secret.expose());
+    assert!(!format!("{made:?}").contains(secret.expose()), "no output has the secret");
+
+    let principal = authenticator.authenticate(written.trim_end()).await.expect("is accepted");
+    assert_eq!(principal.user(), user);
+    assert!(Scope::ALL.into_iter().all(|scope| principal.may(scope)));
+
+    let again = first_administrator(store, data_dir, None).await.expect("looks");
+    assert!(matches!(again, FirstAdministrator::There));
+    let untouched = std::fs::read_to_string(data_dir.admin_token()).expect("the file");
+    assert_eq!(untouched, written);
+}
+
+#[tokio::test]
+async fn the_operator_may_give_the_first_token() {
+    let Fixture { data_dir, store, authenticator, .. } = &fixture();
+    for wrong in ["", "too-short", "a-token with-a-blank-in-it", "ein-schlüssel-mit-umlaut", &"x".repeat(257)] {
+        let error = first_administrator(store, data_dir, Some(Secret::new(wrong))).await.expect_err("is refused");
+        assert!(matches!(error, FirstAdministratorError::Given { .. }), "{error}");
+        assert!(wrong.is_empty() || !error.to_string().contains(wrong), "the secret is not repeated: {error}");
+    }
+    let given = "correct-horse-battery-staple";
+    let made = first_administrator(store, data_dir, Some(Secret::new(given))).await.expect("makes one");
+    assert!(matches!(made, FirstAdministrator::Given(_)));
+    assert!(!data_dir.admin_token().exists());
+    assert_eq!(authenticator.authenticate(given).await.expect("is accepted").user().role, Role::Admin);
+}
+
+#[tokio::test]
+async fn a_token_is_stored_as_its_hash_only() {
+    let Fixture { data_dir, store, authenticator, .. } = &fixture();
+    let user = store.create_user("ann", Role::User).await.expect("makes");
+    let (secret, _) = authenticator.create(&user, request(None, None)).await.expect("makes");
+    store.close().await;
+    let bits = secret.expose().strip_prefix(TOKEN_PREFIX).expect("the prefix").as_bytes().to_vec();
+    for file in std::fs::read_dir(data_dir.path()).expect("lists") {
+        let content = std::fs::read(file.expect("a file").path()).expect("reads");
+        assert!(!content.windows(bits.len()).any(|window| window == bits));
+    }
+}
+
+#[tokio::test]
+async fn scopes_narrow_and_never_widen() {
+    let Fixture { store, authenticator, .. } = &fixture();
+    let ann = store.create_user("ann", Role::User).await.expect("makes");
+    let check = async |scopes: Option<Vec<Scope>>, may: &[Scope]| {
+        let (secret, _) = authenticator.create(&ann, request(scopes, None)).await.expect("makes");
+        let principal = authenticator.authenticate(secret.expose()).await.expect("is accepted");
+        let found: Vec<Scope> = Scope::ALL.into_iter().filter(|scope| principal.may(*scope)).collect();
+        assert_eq!(found, may);
+    };
+    check(None, &[Scope::Read, Scope::Write]).await;
+    check(Some(vec![Scope::Read, Scope::Read]), &[Scope::Read]).await;
+
+    let beyond = authenticator.create(&ann, request(Some(vec![Scope::Admin]), None)).await;
+    assert!(matches!(beyond, Err(CreateTokenError::Scope(Scope::Admin))));
+    let none = authenticator.create(&ann, request(Some(vec![]), None)).await;
+    assert!(matches!(none, Err(CreateTokenError::NoScope)));
+    let nameless = TokenRequest { name: "  ".into(), ..request(None, None) };
+    let nameless = authenticator.create(&ann, nameless).await;
+    assert!(matches!(nameless, Err(CreateTokenError::Create(CreateError::Name { .. }))));
+}
+
+#[tokio::test]
+async fn unknown_tokens_are_refused() {
+    let Fixture { authenticator, .. } = &fixture();
+    let unknown = token::generate().expect("random numbers");
+    for token in ["", "plx_", unknown.expose(), &"x".repeat(100_000)] {
+        assert_eq!(authenticator.authenticate(token).await.expect_err("is refused"), AuthError::Unknown);
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused_although_it_was_remembered() {
+    let Fixture { store, authenticator, .. } = &fixture();
+    let user = store.create_user("ann", Role::User).await.expect("makes");
+    let past = TokenRequest { expires_at: Some(Time::from_micros(0)), ..request(None, None) };
+    assert!(matches!(authenticator.create(&user, past).await, Err(CreateTokenError::Expired)));
+
+    let short = request(None, Some(Duration::from_millis(300)));
+    let (secret, _) = authenticator.create(&user, short).await.expect("makes");
+    let principal = authenticator.authenticate(secret.expose()).await.expect("is accepted");
+    let ended = tokio::time::timeout(Duration::from_secs(10), authenticator.ended(&principal)).await;
+    assert_eq!(ended, Ok(AuthError::Expired));
+    assert_eq!(authenticator.authenticate(secret.expose()).await.expect_err("is refused"), AuthError::Expired);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_at_once_and_open_connections_hear_of_it() {
+    let Fixture { store, authenticator, .. } = &fixture();
+    let ann = store.create_user("ann", Role::User).await.expect("makes");
+    let bob = store.create_user("bob", Role::User).await.expect("makes");
+    let (secret, info) = authenticator.create(&ann, request(None, None)).await.expect("makes");
+    let (other, _) = authenticator.create(&ann, request(None, None)).await.expect("makes");
+    let principal = authenticator.authenticate(secret.expose()).await.expect("is accepted");
+    let open = tokio::spawn({
+        let authenticator = authenticator.clone();
+        async move { authenticator.ended(&principal).await }
+    });
+
+    assert!(!authenticator.revoke(info.id, Some(bob.id)).await.expect("looks"), "it is not his");
+    assert!(authenticator.authenticate(secret.expose()).await.is_ok());
+    assert!(authenticator.revoke(info.id, Some(ann.id)).await.expect("revokes"));
+    assert_eq!(authenticator.authenticate(secret.expose()).await.expect_err("is refused"), AuthError::Unknown);
+    let heard = tokio::time::timeout(Duration::from_secs(1), open).await.expect("within a second");
+    assert_eq!(heard.expect("no panic"), AuthError::Unknown);
+    assert!(authenticator.authenticate(other.expose()).await.is_ok(), "the other one still counts");
+    assert!(!authenticator.revoke(info.id, None).await.expect("looks"), "it is gone");
+    assert_eq!(store.tokens(Some(ann.id)).await.expect("lists").len(), 1);
+    assert_eq!(store.tokens(None).await.expect("lists").len(), 1);
+}
