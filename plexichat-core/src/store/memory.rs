@@ -280,10 +280,24 @@ mod tests {
     use super::*;
     use crate::testing::conformance;
 
-    #[tokio::test]
-    async fn conforms() {
-        let make = async || Arc::new(MemoryStore::new());
-        conformance::storage(make).await;
-        conformance::plugin_store(make).await;
+    #[test]
+    fn conforms() {
+        crate::testing::run(async {
+            let make = async || Arc::new(MemoryStore::new());
+            conformance::storage(make).await;
+            conformance::plugin_store(make).await;
+            conformance::message_store(rooms).await;
+        });
+    }
+
+    async fn rooms() -> conformance::Rooms<MemoryStore> {
+        let store = MemoryStore::new();
+        let (room, other_room) = (store.create_room(), store.create_room());
+        let [writer, other_writer, reader, stranger] =
+            ["wera", "otto", "rita", "sven"].map(|name| store.create_user(name));
+        store.set_access(room, &reader, Access::Read);
+        store.set_access(room, &stranger, Access::None);
+        let (reader, stranger) = (Some(reader), Some(stranger));
+        conformance::Rooms { store: Arc::new(store), room, other_room, writer, other_writer, reader, stranger }
     }
 }

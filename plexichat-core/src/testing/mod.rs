@@ -4,7 +4,24 @@
 pub mod clock;
 pub mod conformance;
 pub mod http;
-mod runtime;
+
+use std::future::Future;
 
 pub use clock::TestClock;
-pub use runtime::{TestResult, run};
+
+/// What a test returns.
+pub type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Runs a test's future to its end on a runtime of its own: what `#[plexichat::test]` calls.
+///
+/// # Panics
+/// Where the machine gives no threads, and where the future does.
+pub fn run<R>(future: impl Future<Output = R>) -> R {
+    // More than one thread, so that a plugin that blocks one does not stop the test that looks at it.
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a test's machine has threads")
+        .block_on(future)
+}

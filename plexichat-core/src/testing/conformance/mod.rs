@@ -2,6 +2,8 @@
 //!
 //! Each function makes as many fresh stores as it needs and panics with what was wrong, so it is called from a test.
 
+mod messages;
+
 use std::ops::Deref;
 
 use serde_json::json;
@@ -10,6 +12,8 @@ use crate::capability::storage::StoragePort;
 use crate::id::PluginName;
 use crate::permission::Permission;
 use crate::store::{PluginData, PluginRecord, PluginStore};
+
+pub use messages::{Rooms, message_store};
 
 /// Checks a plugin's keys and values. `make` gives an empty store.
 ///
