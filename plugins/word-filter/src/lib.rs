@@ -1,1 +1,70 @@
-//! x
+//! Rejects, flags or redacts messages by a list of patterns.
+//!
+//! The second lesson: a plugin that stands between what people write and what is stored. Start with [`WordFilter`], then
+//! `config.rs` for its settings and `fold.rs` for how words are compared.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod config;
+mod fold;
+mod rules;
+
+use plexichat::prelude::*;
+
+pub use crate::config::{Action, Config, Rule};
+use crate::fold::Folded;
+use crate::rules::Rules;
+
+/// Judges every message by its rules before it is stored.
+///
+/// A filter that fails must not let everything through: both hooks say `closed`, so while this plugin cannot answer,
+/// messages are refused with `scanner_unavailable`.
+#[plexichat::plugin(
+    provides(Security),
+    category = "security",
+    tags("moderation", "words"),
+    rewrite_message(timeout = "250ms", on_error = "closed"),
+    scan_message(timeout = "250ms", on_error = "closed")
+)]
+pub struct WordFilter {
+    rules: Rules,
+    replacement: String,
+}
+
+impl Plugin for WordFilter {
+    type Config = Config;
+
+    async fn initialize(_: Context<Self>, config: Config) -> Result<Self> {
+        Ok(Self { rules: Rules::new(&config.rules), replacement: config.replacement })
+    }
+}
+
+#[plexichat::role]
+impl Security for WordFilter {
+    /// Redacts. The host calls this first, so that every scanner judges the text that will be stored.
+    async fn rewrite_message(&self, message: &MessageView<'_>) -> Result<Option<MessagePatch>, ScanError> {
+        let text = Folded::new(message.text);
+        if self.rules.broken(&text, Action::Reject).is_some() {
+            // It will be rejected below; redacting a part of what is rejected could hide it from that rule.
+            return Ok(None);
+        }
+        Ok(self.rules.redact(message.text, &text, &self.replacement).map(MessagePatch::text))
+    }
+
+    /// Rejects and flags.
+    async fn scan_message(&self, message: &MessageView<'_>) -> Result<Verdict, ScanError> {
+        let text = Folded::new(message.text);
+        if let Some(rule) = self.rules.broken(&text, Action::Reject) {
+            return Ok(Verdict::Reject(finding(rule)));
+        }
+        if let Some(rule) = self.rules.broken(&text, Action::Flag) {
+            return Ok(Verdict::Flag(finding(rule)));
+        }
+        Ok(Verdict::Allow)
+    }
+}
+
+/// Names the rule, never the words: a finding is stored and logged.
+fn finding(rule: &str) -> Finding {
+    Finding { detail: Some(format!("rule `{rule}`")), ..Finding::new("banned_word") }
+}
