@@ -103,6 +103,9 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// Every hook there is.
+    pub const ALL: &'static [Hook] = &[Hook::RewriteMessage, Hook::ScanMessage];
+
     /// The method's name.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -328,6 +331,45 @@ pub(crate) mod tests {
                 default_config: || Value::Object(serde_json::Map::new()),
                 check_config: |value| crate::schema::parse_config::<NoConfig>(value).err().unwrap_or_default(),
                 start: |_, _| unreachable!("described, never started"),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::*;
+
+    /// A plugin that does nothing, to be changed by tests.
+    pub(crate) const fn plugin(name: &'static str) -> Descriptor {
+        Descriptor {
+            name,
+            package: Package {
+                name: "plexichat-test",
+                version: "0.1.0",
+                description: "A plugin of the tests",
+                authors: "",
+                license: "MIT",
+                repository: "",
+                rust_version: "",
+            },
+            entry_point: "plexichat_test::Test",
+            category: "",
+            tags: &[],
+            core: "*",
+            provides: &[],
+            permissions: &[],
+            requires: &[],
+            hooks: &[],
+            events: &[],
+            commands: &[],
+            emits: &[],
+            absolute_routes: &[],
+            entry: Entry {
+                config_schema: || serde_json::json!({ "type": "object", "additionalProperties": false }),
+                default_config: || serde_json::json!({}),
+                check_config: |_| Vec::new(),
+                start: |_, _| Box::pin(async { Err(StartError::Refused(PluginError::internal("it cannot start"))) }),
             },
         }
     }

@@ -14,6 +14,8 @@ pub mod __private;
 pub mod breaker;
 pub mod capability;
 #[cfg(feature = "host")]
+pub mod catalog;
+#[cfg(feature = "host")]
 pub mod cause;
 pub mod command;
 pub mod context;
@@ -33,6 +35,8 @@ pub mod isolation;
 pub mod manager;
 pub mod manifest;
 pub mod message;
+#[cfg(feature = "host")]
+pub mod order;
 pub mod permission;
 #[cfg(feature = "host")]
 pub mod pipeline;

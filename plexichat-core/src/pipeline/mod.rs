@@ -11,6 +11,7 @@
 //! | 5 | attachments | nothing yet: messages are text |
 //! | 7, 8, 9 | store, deliver, tell plugins | [`Commit`] |
 
+pub mod chat;
 mod limits;
 pub mod message;
 pub mod ports;

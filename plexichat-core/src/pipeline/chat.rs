@@ -1,0 +1,41 @@
+//! The road of plugins' own posts: into the first stage, like everyone's, with the cause that the plugin is answering.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Incoming, Pipeline};
+use crate::capability::chat::{ChatPort, Post};
+use crate::cause;
+use crate::error::Result;
+use crate::id::PluginName;
+use crate::message::{Actor, Origin, StoredRow};
+
+/// Posts what plugins say.
+pub struct PluginRoad(Arc<Pipeline>);
+
+impl PluginRoad {
+    /// The road into this pipeline.
+    pub fn new(pipeline: Arc<Pipeline>) -> Self {
+        Self(pipeline)
+    }
+}
+
+#[async_trait]
+impl ChatPort for PluginRoad {
+    async fn post(&self, plugin: &PluginName, post: Post) -> Result<StoredRow> {
+        let cause = cause::current();
+        let outcome = self.0.send(Incoming {
+            author: Actor::plugin(plugin.as_str()),
+            room_id: post.room_id,
+            text: post.text,
+            reply_to: post.reply_to,
+            origin: Origin::Plugin,
+            // A key that the plugin made itself comes first; a handler's posts have one without asking.
+            key: post.key.or_else(cause::next_key),
+            cause_id: cause.map(|cause| cause.event_id()),
+            cause_depth: cause.map_or(0, |cause| cause.next_depth()),
+        });
+        Ok(Arc::unwrap_or_clone(outcome.await?.row))
+    }
+}
