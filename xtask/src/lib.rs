@@ -5,6 +5,7 @@
 mod build;
 mod bundle_file;
 mod command;
+mod description;
 mod failure;
 mod manifest_edit;
 mod process;

@@ -29,7 +29,7 @@ pub(crate) const TEMPLATES: &[Template] = &[Template {
     name: "minimal",
     about: "one command, one setting",
     permissions: &[],
-    files: files!["minimal": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/answers.rs"],
+    files: files!["minimal": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/plugin.rs"],
 }];
 
 /// What a template is told.

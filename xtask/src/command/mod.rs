@@ -2,6 +2,7 @@
 
 mod bundle;
 mod ci;
+mod describe;
 mod new_plugin;
 pub(crate) mod package;
 mod run;
@@ -25,8 +26,15 @@ pub(crate) struct Command {
 }
 
 /// Every command there is, in the order of the help.
-const COMMANDS: &[Command] =
-    &[run::COMMAND, test::COMMAND, new_plugin::COMMAND, bundle::COMMAND, package::COMMAND, ci::COMMAND];
+const COMMANDS: &[Command] = &[
+    run::COMMAND,
+    test::COMMAND,
+    new_plugin::COMMAND,
+    describe::COMMAND,
+    bundle::COMMAND,
+    package::COMMAND,
+    ci::COMMAND,
+];
 
 /// Reads the command line, runs the command, and says how it ended: 0 done, 1 found problems, 2 used wrongly.
 pub fn main() -> ExitCode {

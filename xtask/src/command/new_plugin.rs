@@ -2,20 +2,22 @@
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Args, FromArgMatches};
 use plexichat::id::PluginName;
 use serde_json::json;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Command;
-use crate::bundle_file;
 use crate::failure::{Explain, Failure, Result};
 use crate::manifest_edit::{Addition, add_to_configuration, add_to_manifest};
-use crate::process;
 use crate::template::{TEMPLATES, Template, Values};
 use crate::transaction::Transaction;
 use crate::workspace::Workspace;
+use crate::{bundle_file, description, process};
 
 pub(super) const COMMAND: Command = Command {
     name: "new-plugin",
@@ -53,7 +55,7 @@ fn run(matches: &ArgMatches) -> Result<()> {
         .iter()
         .find(|template| template.name == arguments.template)
         .ok_or_else(|| Failure::usage(format!("no template `{}`", arguments.template)))?;
-    let written = create(&workspace, &name, template, &arguments.out)?;
+    let written = whole(&workspace, &name, template, &arguments.out)?;
     if arguments.json {
         println!("{}", json!({ "name": name, "files": written }));
         return Ok(());
@@ -65,8 +67,38 @@ fn run(matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
+/// The plugin with everything that belongs to it, or nothing; the paths written, from the workspace's root.
+fn whole(workspace: &Workspace, name: &PluginName, template: &Template, out: &Path) -> Result<Vec<String>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // Compiling takes a while; who stops it is to find everything as it was.
+        signal_hook::flag::register(signal, Arc::clone(&interrupted)).explain(|| "cannot listen for signals".into())?;
+    }
+    let mut transaction = Transaction::default();
+    let mut written = create(workspace, name, template, out, &mut transaction)?;
+    eprintln!("compiling it, to write its plugin.json");
+    let folder = inside(workspace, out)?.join(name.as_str());
+    for (file, text) in description::ask(&workspace.root, &workspace.target, &Values::new(name.as_str()).package)? {
+        let path = workspace.root.join(&folder).join(file);
+        transaction.write(&path, &text)?;
+        written.push(workspace.shown(&path).to_string());
+    }
+    if interrupted.load(Ordering::Relaxed) {
+        return Err(Failure::found("interrupted; everything is as it was"));
+    }
+    transaction.commit();
+    written.sort();
+    Ok(written)
+}
+
 /// Writes the plugin and links it in; the paths written, from the workspace's root.
-pub(crate) fn create(workspace: &Workspace, name: &PluginName, template: &Template, out: &Path) -> Result<Vec<String>> {
+fn create(
+    workspace: &Workspace,
+    name: &PluginName,
+    template: &Template,
+    out: &Path,
+    transaction: &mut Transaction,
+) -> Result<Vec<String>> {
     let values = Values::new(name.as_str());
     let path = inside(workspace, out)?.join(name.as_str());
     let folder = workspace.root.join(&path);
@@ -89,7 +121,6 @@ pub(crate) fn create(workspace: &Workspace, name: &PluginName, template: &Templa
     let configuration = workspace.root.join("config/bundle.toml");
     let new_manifest = add_to_manifest(&read(&manifest)?, &addition)?;
     let new_configuration = add_to_configuration(&read_or_empty(&configuration)?, &addition)?;
-    let mut transaction = Transaction::default();
     let mut written = Vec::new();
     for (file, text) in template.render(&values)? {
         let file = folder.join(file);
@@ -99,9 +130,8 @@ pub(crate) fn create(workspace: &Workspace, name: &PluginName, template: &Templa
     transaction.write(&manifest, &new_manifest)?;
     transaction.write(&configuration, &new_configuration)?;
     let grown = Workspace::at(&workspace.root)?;
-    bundle_file::write(&grown, &mut transaction)?;
-    lock(workspace, &mut transaction)?;
-    transaction.commit();
+    bundle_file::write(&grown, transaction)?;
+    lock(workspace, transaction)?;
     written.extend(["Cargo.toml", "config/bundle.toml", "src/bundle.rs", "Cargo.lock"].map(str::to_owned));
     Ok(written)
 }
@@ -173,7 +203,9 @@ mod tests {
         let directory = workspace(ROOT, &["echo", "word-filter"]);
         let root = directory.path().canonicalize().unwrap();
         let before = snapshot(&root);
-        let result = create(&Workspace::at(&root).unwrap(), &name.parse().unwrap(), template, Path::new(out));
+        let mut transaction = Transaction::default();
+        let (workspace, plugin) = (Workspace::at(&root).unwrap(), name.parse().unwrap());
+        let result = create(&workspace, &plugin, template, Path::new(out), &mut transaction);
         let shown = match &result {
             Ok(written) => written.join("\n"),
             Err(failure) => failure.to_string().replace(&*root.to_string_lossy(), "DIR"),
@@ -181,11 +213,15 @@ mod tests {
         expected.assert_eq(&format!("{shown}\n"));
         match result {
             Ok(_) => {
+                transaction.commit();
                 let grown = Workspace::at(&root).unwrap();
                 assert!(grown.find_plugin(name).is_ok());
                 bundle_file::check(&grown).unwrap();
             }
-            Err(_) => assert_eq!(snapshot(&root), before, "a refusal leaves nothing"),
+            Err(_) => {
+                drop(transaction);
+                assert_eq!(snapshot(&root), before, "a refusal leaves nothing");
+            }
         }
     }
 

@@ -153,7 +153,7 @@ Try it in another terminal:
   {take}
   send() {{ curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$@"; echo; }}
   ROOM=$(send {address}/api/v1/rooms -d '{{"name": "lobby"}}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
-  send {address}/api/v1/rooms/$ROOM/messages -d '{{"text": "{text}"}}'
+  send {address}/api/v1/rooms/$ROOM/messages -d '{{"text": "{text}"}}'; sleep 1
   send {address}/api/v1/rooms/$ROOM/messages
 Ctrl-C stops the server.
 "#
@@ -178,31 +178,31 @@ mod tests {
             Token::File("plx_x".into()),
             &["echo", "word-filter"],
             expect![[r#"
-            administrator's token: plx_x (kept in /srv/data/admin-token)
+                administrator's token: plx_x (kept in /srv/data/admin-token)
 
-            Try it in another terminal:
-              TOKEN=$(cat '/srv/data/admin-token')
-              send() { curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$@"; echo; }
-              ROOM=$(send http://127.0.0.1:8080/api/v1/rooms -d '{"name": "lobby"}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
-              send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages -d '{"text": "/echo hello"}'
-              send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages
-            Ctrl-C stops the server.
-        "#]],
+                Try it in another terminal:
+                  TOKEN=$(cat '/srv/data/admin-token')
+                  send() { curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$@"; echo; }
+                  ROOM=$(send http://127.0.0.1:8080/api/v1/rooms -d '{"name": "lobby"}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
+                  send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages -d '{"text": "/echo hello"}'; sleep 1
+                  send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages
+                Ctrl-C stops the server.
+            "#]],
         );
         check(
             Token::Environment,
             &["hello"],
             expect![[r#"
-            administrator's token: what PLEXICHAT_ADMIN_TOKEN says
+                administrator's token: what PLEXICHAT_ADMIN_TOKEN says
 
-            Try it in another terminal:
-              TOKEN=$PLEXICHAT_ADMIN_TOKEN
-              send() { curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$@"; echo; }
-              ROOM=$(send http://127.0.0.1:8080/api/v1/rooms -d '{"name": "lobby"}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
-              send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages -d '{"text": "/hello"}'
-              send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages
-            Ctrl-C stops the server.
-        "#]],
+                Try it in another terminal:
+                  TOKEN=$PLEXICHAT_ADMIN_TOKEN
+                  send() { curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$@"; echo; }
+                  ROOM=$(send http://127.0.0.1:8080/api/v1/rooms -d '{"name": "lobby"}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
+                  send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages -d '{"text": "/hello"}'; sleep 1
+                  send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages
+                Ctrl-C stops the server.
+            "#]],
         );
         check(
             Token::Gone,
