@@ -58,3 +58,8 @@ pub mod watchdog;
 pub use descriptor::Descriptor;
 
 pub use plexichat_macros::{config, event, handlers, model, plugin, role, test};
+
+/// The plugin on the front page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
