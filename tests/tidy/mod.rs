@@ -13,14 +13,19 @@ use source::Source;
 /// No file is longer: a second subject gets its own.
 const LINES_MAX: usize = 600;
 
-/// Marks of unfinished or switched-off work, in pieces so that this file does not contain them.
-const UNFINISHED: &[&str] = &[concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[ig", "nore")];
+/// Marks of unfinished or switched-off work.
+const UNFINISHED: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "#[ignore"];
+
+/// Tests that need what a machine may not have; `cargo xtask test` brings it and asks for them.
+const NEEDS_SETUP: &[&str] = &["tests/clients.rs"];
 
 /// The files of `plexichat-core` that may say `unsafe` in code of their own, and why.
 const UNSAFE: &[(&str, &str)] = &[
     ("plexichat-core/src/permission.rs", "declares `unsafe trait Has`, so that no plugin can write it by hand"),
     ("plexichat-macros/src", "emits the one implementation of `Has`"),
     ("plexichat-macros/tests", "shows that a hand-written one does not compile"),
+    ("xtask/src/command/run.rs", "forks"),
+    ("xtask/src/proof/empty_root.rs", "forks into an empty root as somebody without rights"),
 ];
 
 pub(crate) fn root() -> &'static Path {
@@ -83,7 +88,9 @@ fn no_file_has_two_subjects_worth_of_lines() {
 fn nothing_is_left_undone_or_switched_off() {
     let findings = rust_files().into_iter().filter(|file| !is_specimen(file)).flat_map(|file| {
         let source = Source::read(&root().join(&file));
+        let setup = NEEDS_SETUP.iter().any(|needs| file == Path::new(needs));
         let marks = UNFINISHED.iter().filter(move |mark| source.code().contains(*mark));
+        let marks = marks.filter(move |mark| !(setup && **mark == "#[ignore"));
         marks.map(move |mark| format!("{}: has `{mark}`", file.display())).collect::<Vec<_>>()
     });
     none(findings.collect());

@@ -212,15 +212,18 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Cuts out every `#[cfg(test)] mod … { … }`: tests may import what they like.
+/// Cuts out every `#[cfg(test)] mod … { … }`, also where `test` stands with other conditions: tests may import what they like.
 fn without_test_modules(code: &str) -> String {
     let mut kept = String::with_capacity(code.len());
     let mut rest = code;
-    while let Some(at) = rest.find("#[cfg(test)]") {
+    while let Some(at) = rest.find("#[cfg(") {
+        let Some(length) = rest[at..].find(']') else { break };
+        let (condition, after) = rest[at..].split_at(length + 1);
         kept.push_str(&rest[..at]);
-        rest = &rest[at + "#[cfg(test)]".len()..];
+        rest = after;
         let item_end = rest.find([';', '{']).unwrap_or(rest.len());
-        if rest.trim_start().starts_with("mod ") && rest[item_end..].starts_with('{') {
+        let is_module = rest.trim_start().starts_with("mod ") && rest[item_end..].starts_with('{');
+        if is_module && tokens(condition).any(|token| token == "test") {
             rest = &rest[item_end..];
             let mut depth = 0_usize;
             let end = rest.char_indices().find(|(_, letter)| {
@@ -272,6 +275,11 @@ mod tests {
     fn comments_strings_and_tests_do_not_count() {
         check(&["a"], "// crate::b::C\n/* crate::d /* x */ crate::e */ \"crate::f\" r#\"\"crate::g\"\"#", &[]);
         check(&["a"], "#[cfg(test)]\nmod tests { use crate::b::C; fn f() { {} } } use crate::d::E;", &["d::E"]);
+        check(
+            &["a"],
+            "#[cfg(all(test, feature = \"x\"))] mod t { use crate::b; } #[cfg(unix)] mod u { use crate::c; }",
+            &["c"],
+        );
         check(&["a"], "fn f<'a>(x: &'a str) { '\"'; crate::b::c() }", &["b::c"]);
     }
 }

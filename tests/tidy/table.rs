@@ -9,7 +9,8 @@
 //! ```
 //!
 //! After the arrow: modules of the same crate by path without `.rs` (`event/bus`; `event` is `event/mod.rs` only), a
-//! whole folder as `capability/*`, all as `*`, none as `nothing`. A module may always import its own children.
+//! whole folder as `capability/*`, all as `*`, none as `nothing`. `lib` is what the front page itself holds. A module may
+//! always import its own children, and the files of a row that speaks of a folder each other.
 
 use super::root;
 
@@ -40,10 +41,13 @@ impl Row {
 
     /// Whether the row lets its files import this module, such as `event/bus`.
     pub(super) fn allows(&self, module: &str) -> bool {
-        self.allowed.iter().any(|allowed| match allowed.strip_suffix("/*") {
-            Some(folder) => module == folder || module.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
+        let below =
+            |folder: &str| module == folder || module.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let listed = self.allowed.iter().any(|allowed| match allowed.strip_suffix("/*") {
+            Some(folder) => below(folder),
             None => allowed == "*" || allowed == module,
-        })
+        });
+        listed || self.folder().is_some_and(|folder| below(folder.trim_end_matches('/')))
     }
 }
 
@@ -73,6 +77,7 @@ mod tests {
         assert_eq!(rows.len(), 3);
         assert!(!rows[0].allows("event"));
         assert!(rows[1].allows("id") && rows[1].allows("event") && rows[1].allows("event/bus"));
+        assert!(rows[1].allows("x/z") && rows[1].allows("x") && !rows[1].allows("xylophone"));
         assert!(!rows[1].allows("idle") && !rows[1].allows("events/bus"));
         assert!(rows[1].names("x/y.rs") && !rows[1].names("y.rs") && rows[0].names("id.rs"));
         assert!(rows[2].allows("anything"));
