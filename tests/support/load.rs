@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::Client;
 
+/// Settings for a server whose load is the point: no bucket slows it.
+pub(crate) const UNLIMITED: &str = "[server.limits]\nmessages_per_second = 1000000\nmessage_burst = 1000000\n";
+
 /// The answer times of a stretch of load.
 pub(crate) struct Latencies(Vec<Duration>);
 

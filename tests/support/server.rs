@@ -65,7 +65,12 @@ impl Setup {
 
     /// A command of the binary in this environment, which holds nothing else of ours.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.command_of(&self.binary)
+    }
+
+    /// The same for a copy of the binary.
+    pub(crate) fn command_of(&self, binary: &Path) -> Command {
+        let mut command = Command::new(binary);
         command.current_dir(self.folder()).envs(self.environment.iter().cloned());
         for (name, _) in std::env::vars_os() {
             let ours = name.to_string_lossy().starts_with("PLEXICHAT");
@@ -78,7 +83,10 @@ impl Setup {
 
     fn serve(&self) -> Command {
         let mut command = self.command();
-        command.arg("serve").arg("--data-dir").arg(self.data_dir());
+        command.arg("serve");
+        if !self.arguments.iter().any(|argument| argument == "--data-dir") {
+            command.arg("--data-dir").arg(self.data_dir());
+        }
         if !self.arguments.iter().any(|argument| argument == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
