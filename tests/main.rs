@@ -3,4 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod support;
+
+mod bad_start;
+mod cli;
+mod clients;
+mod faults;
+mod http;
+mod kill;
+mod lifecycle;
+mod message;
+mod pipeline;
+mod secrets;
+mod settings;
 mod tidy;
