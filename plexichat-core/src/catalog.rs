@@ -153,6 +153,20 @@ mod tests {
         );
     }
 
+    mod registered {
+        use crate::descriptor::{Descriptor, sample::plugin};
+
+        pub(super) const PLUGIN: Descriptor = plugin("in-the-catalog");
+        crate::__register!(&PLUGIN);
+    }
+
+    #[test]
+    fn what_is_registered_is_compared_with_the_bundle() {
+        let problems = Catalog::linked(&[registered::PLUGIN, plugin("never-registered")]).unwrap_err();
+        let about = |name: &str| problems.iter().filter(|problem| problem.message.contains(name)).count();
+        assert_eq!((about("`in-the-catalog`"), about("`never-registered`")), (0, 1), "{problems:?}");
+    }
+
     #[test]
     fn clashes_name_both_crates() {
         let (one, other) = (leak(plugin("a")), leak(plugin("a")));

@@ -297,46 +297,6 @@ impl Descriptor {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::plugin::NoConfig;
-
-    /// A plugin with nothing but a name, for tests that say what they add.
-    pub(crate) const fn bare(name: &'static str) -> Descriptor {
-        Descriptor {
-            name,
-            package: Package {
-                name: "plexichat-bare",
-                version: "0.1.0",
-                description: "Does nothing",
-                authors: "Ada <ada@example.org>",
-                license: "MIT",
-                repository: "",
-                rust_version: "1.95",
-            },
-            entry_point: "plexichat_bare::Bare",
-            category: "testing",
-            tags: &[],
-            core: "*",
-            provides: &[],
-            permissions: &[],
-            requires: &[],
-            hooks: &[],
-            events: &[],
-            commands: &[],
-            emits: &[],
-            absolute_routes: &[],
-            entry: Entry {
-                config_schema: crate::schema::config_schema::<NoConfig>,
-                default_config: || Value::Object(serde_json::Map::new()),
-                check_config: |value| crate::schema::parse_config::<NoConfig>(value).err().unwrap_or_default(),
-                start: |_, _| unreachable!("described, never started"),
-            },
-        }
-    }
-}
-
-#[cfg(test)]
 pub(crate) mod sample {
     use super::*;
 

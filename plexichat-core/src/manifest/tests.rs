@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::command::CommandSpec;
-use crate::descriptor::tests::bare;
-use crate::descriptor::{EventSpec, HookPolicy, HookSpec, Requirement};
+use crate::descriptor::sample::plugin as bare;
+use crate::descriptor::{EventSpec, HookPolicy, HookSpec, Package, Requirement};
 
 const PLUGIN: Descriptor = Descriptor {
+    package: Package { authors: "Ada <ada@example.org>", rust_version: "1.95", ..bare("word-filter").package },
+    category: "testing",
     tags: &["moderation", "words"],
     core: "0.1",
     provides: &[Role::Security],
@@ -47,7 +49,7 @@ fn everything_a_plugin_adds_is_in_its_manifest() {
           "schema_version": 1,
           "name": "word-filter",
           "version": "0.1.0",
-          "description": "Does nothing",
+          "description": "A plugin of the tests",
           "author": "Ada",
           "email": "ada@example.org",
           "license": "MIT",
@@ -64,12 +66,9 @@ fn everything_a_plugin_adds_is_in_its_manifest() {
             "user_data_access",
             "post_messages"
           ],
-          "entry_point": "plexichat_bare::Bare",
+          "entry_point": "plexichat_test::Test",
           "config_schema": {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
             "additionalProperties": false,
-            "description": "The settings of a plugin that has none.",
-            "title": "NoConfig",
             "type": "object"
           },
           "ui_components": {},
@@ -77,7 +76,7 @@ fn everything_a_plugin_adds_is_in_its_manifest() {
             {
               "path": "/v1/models",
               "method": "ANY",
-              "handler": "plexichat_bare::Bare",
+              "handler": "plexichat_test::Test",
               "absolute": true
             }
           ],
@@ -125,7 +124,7 @@ fn everything_a_plugin_adds_is_in_its_manifest() {
 
 #[test]
 fn a_manifest_that_was_written_can_be_read() {
-    for plugin in [PLUGIN, bare("bare")] {
+    for plugin in [PLUGIN, Descriptor { name: "bare", provides: &[], hooks: &[], ..PLUGIN }] {
         let manifest = Manifest::of(&plugin);
         let written: Value = serde_json::from_str(&manifest.to_json()).unwrap();
         assert_eq!(Manifest::parse(&written).unwrap(), manifest);
@@ -172,7 +171,7 @@ fn what_does_not_fit_the_shape() {
     check_with(
         json!({"name": "Echo"}),
         expect![
-            "`Echo` is no plugin name: lower-case letters and digits in words joined by `-`, starting with a letter, at most 40 characters"
+            "/name: `Echo` is no plugin name: lower-case letters and digits in words joined by `-`, starting with a letter, at most 40 characters"
         ],
     );
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::descriptor::tests::bare;
+use crate::descriptor::sample::plugin as bare;
 use crate::descriptor::{Descriptor, Entry};
 use crate::permission::Permission;
 use crate::problem::Problem;
