@@ -2,6 +2,7 @@
 //! the server.
 
 pub mod clock;
+pub mod compliance;
 pub mod conformance;
 pub mod http;
 
