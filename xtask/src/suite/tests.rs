@@ -7,22 +7,23 @@ use super::{Counted, Session, need};
 use crate::failure::Result;
 use crate::process;
 
-/// Names of tests that need programs of others begin so; the suite `clients` runs them.
-const CLIENTS: &str = "clients::";
-/// Names of tests that take more than minutes begin so; the suite `long` runs them.
-const LONG: &str = "long::";
+/// How many kills the long suite makes; what is quick makes a few.
+const LONG_KILLS: &str = "1000";
+
+/// The second bundle, of hostile plugins, that end-to-end tests start.
+const FIXTURES: &str = "plexichat-fixtures-bundle";
 
 /// Every test of the workspace but those that other suites run: one build, one run.
 pub(super) fn workspace(session: &Session<'_>) -> Result<()> {
     let mut build = process::cargo(&session.workspace.root);
     // The executables that end-to-end tests start, built with the very features of the tests.
     process::run(build.args(["build", "--workspace", "--bins", "--tests"]))?;
-    run(session, Choice { packages: &["--workspace"], only: None })
+    run(session, &["--workspace"], Choice::Usual, &[])
 }
 
 /// One package's tests.
 pub(super) fn package(session: &Session<'_>, package: &str) -> Result<()> {
-    run(session, Choice { packages: &["--package", package], only: None })
+    run(session, &["--package", package], Choice::Usual, &[])
 }
 
 /// One package's examples.
@@ -40,46 +41,60 @@ pub(super) fn documentation(session: &Session<'_>) -> Result<()> {
 
 pub(super) fn inventory(session: &Session<'_>) -> Result<()> {
     let features = "registry-inventory,host,testing";
-    run(session, Choice { packages: &["--package", "plexichat-core", "--features", features], only: None })
+    run(session, &["--package", "plexichat-core", "--features", features], Choice::Usual, &[])
 }
 
 pub(super) fn clients(session: &Session<'_>) -> Result<()> {
-    run(session, Choice { packages: &["--workspace"], only: Some(CLIENTS) })
+    run(session, &["--workspace"], Choice::Ignored("clients::"), &[])
 }
 
 pub(super) fn long(session: &Session<'_>) -> Result<()> {
-    run(session, Choice { packages: &["--workspace"], only: Some(LONG) })
+    run(session, &["--workspace"], Choice::Named("kill::"), &[("PLEXICHAT_KILLS", LONG_KILLS)])
 }
 
 /// Which tests to run.
-struct Choice<'a> {
-    packages: &'a [&'a str],
-    /// Only ignored ones whose name begins so.
-    only: Option<&'a str>,
+#[derive(Debug, Clone, Copy)]
+enum Choice {
+    /// Those that need nothing special.
+    Usual,
+    /// Those whose name begins so.
+    Named(&'static str),
+    /// Those whose name begins so and that are left out otherwise: what they need has been brought.
+    Ignored(&'static str),
 }
 
-fn run(session: &Session<'_>, choice: Choice<'_>) -> Result<()> {
-    let mut cargo = process::cargo(&session.workspace.root);
-    if need::has_nextest(session.workspace) {
-        cargo.args(["nextest", "run", "--no-fail-fast"]).args(choice.packages);
-        match choice.only {
-            Some(prefix) => {
-                cargo.args(["--run-ignored", "only", "--filterset", &format!("test(/^{prefix}/)")]);
-            }
-            None => {
-                cargo.args(["--status-level", "fail"]);
-            }
-        }
-        cargo.args(&session.filter);
-    } else {
-        cargo.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]).args(choice.packages);
-        cargo.args(&session.filter).arg("--");
-        if let Some(prefix) = choice.only {
-            cargo.args(["--ignored", prefix]);
-        }
+fn run(session: &Session<'_>, packages: &[&str], choice: Choice, environment: &[(&str, &str)]) -> Result<()> {
+    let workspace = session.workspace;
+    let mut cargo = process::cargo(&workspace.root);
+    let nextest = need::has_nextest(workspace);
+    match nextest {
+        true => cargo.args(["nextest", "run", "--no-fail-fast", "--status-level", "fail"]),
+        false => cargo.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]),
+    };
+    cargo.args(packages).args(arguments(nextest, choice, session.filter.as_deref()));
+    cargo.envs(environment.iter().copied());
+    cargo.env("PLEXICHAT_TEST_PYTHON", need::python(workspace));
+    // Built before, with everything else; a test would otherwise build it.
+    let fixtures = workspace.target.join("debug").join(FIXTURES);
+    if workspace.has_package(FIXTURES) && fixtures.is_file() {
+        cargo.env("PLEXICHAT_FIXTURES_BUNDLE", fixtures);
     }
-    cargo.env("PLEXICHAT_TEST_PYTHON", need::python(session.workspace));
     counting(session, &mut cargo)
+}
+
+/// How the runner is told which tests to run.
+fn arguments(nextest: bool, choice: Choice, filter: Option<&str>) -> Vec<String> {
+    let words: Vec<&str> = match (nextest, choice) {
+        (true, Choice::Named(prefix)) => return vec!["--filterset".to_owned(), format!("test(/^{prefix}/)")],
+        (true, Choice::Ignored(prefix)) => {
+            let filterset = format!("test(/^{prefix}/)");
+            return ["--run-ignored", "only", "--filterset", &filterset].map(str::to_owned).to_vec();
+        }
+        (_, Choice::Usual) => filter.into_iter().collect(),
+        (false, Choice::Named(prefix)) => vec!["--", prefix],
+        (false, Choice::Ignored(prefix)) => vec!["--", "--ignored", prefix],
+    };
+    words.into_iter().map(str::to_owned).collect()
 }
 
 /// Runs it, and counts the tests that it says it ran.
@@ -133,6 +148,18 @@ mod unit {
     fn check(line: &str, expected: Option<(u64, u64, u64)>) {
         let expected = expected.map(|(passed, failed, ignored)| Counted { passed, failed, ignored });
         assert_eq!(read_count(line), expected, "{line}");
+    }
+
+    #[test]
+    fn both_runners_are_told_the_same() {
+        let told = |nextest, choice, filter| arguments(nextest, choice, filter).join(" ");
+        assert_eq!(told(true, Choice::Usual, Some("echo")), "echo");
+        assert_eq!(told(false, Choice::Usual, Some("echo")), "echo");
+        assert_eq!(told(true, Choice::Usual, None), "");
+        assert_eq!(told(true, Choice::Named("kill::"), None), "--filterset test(/^kill::/)");
+        assert_eq!(told(false, Choice::Named("kill::"), None), "-- kill::");
+        assert_eq!(told(true, Choice::Ignored("a::"), None), "--run-ignored only --filterset test(/^a::/)");
+        assert_eq!(told(false, Choice::Ignored("a::"), None), "-- --ignored a::");
     }
 
     #[test]
