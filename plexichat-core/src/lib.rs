@@ -32,6 +32,8 @@ pub mod incident;
 #[cfg(feature = "host")]
 pub mod isolation;
 #[cfg(feature = "host")]
+pub mod lifecycle;
+#[cfg(feature = "host")]
 pub mod manager;
 pub mod manifest;
 pub mod message;
