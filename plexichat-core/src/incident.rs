@@ -74,6 +74,18 @@ impl Incidents {
         Self(None)
     }
 
+    /// A plugin did not start. The guard of the instance told of a timeout or a panic; this tells that it came to nothing.
+    pub(crate) fn tell_start_failed(&self, plugin: &PluginName) {
+        self.tell(Incident {
+            plugin: plugin.clone(),
+            guard: 0,
+            what: "initialize",
+            fault: Fault::Start,
+            message: String::new(),
+            milliseconds: 0,
+        });
+    }
+
     pub(crate) fn tell(&self, incident: Incident) {
         let Some(send) = &self.0 else { return };
         if let Err(mpsc::error::TrySendError::Full(incident)) = send.try_send(incident) {
@@ -142,6 +154,20 @@ impl Vitals {
     pub(crate) fn set_last_error(&self, what: &str, fault: Fault, message: &str) {
         let error = LastError { at: Time::now(), what: what.to_owned(), fault, message: message.to_owned() };
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters {
+            calls: count(&self.calls),
+            errors: count(&self.errors),
+            timeouts: count(&self.timeouts),
+            panics: count(&self.panics),
+            refused: count(&self.refused),
+            events: count(&self.events),
+            shed: count(&self.shed),
+            ..Counters::default()
+        }
     }
 
     pub(crate) fn count(&self, fault: Fault) {

@@ -37,6 +37,8 @@ pub(crate) enum Refused {
 pub(crate) struct Mailbox {
     queue: Mutex<Queue>,
     closed: AtomicBool,
+    /// Counts the instances that had it.
+    instance: AtomicU64,
     /// How many were handed over, or dropped since the plugin was stopped.
     answered: AtomicU64,
     filled: Notify,
@@ -59,6 +61,7 @@ impl Mailbox {
         Arc::new(Self {
             queue: Mutex::default(),
             closed: AtomicBool::new(false),
+            instance: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             filled: Notify::new(),
             waiting: AtomicUsize::new(0),
@@ -131,33 +134,37 @@ impl Mailbox {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Hands events to the plugin's handlers until the mailbox is closed.
-    pub(crate) async fn hand_over(self: Arc<Self>, plugin: Arc<PluginHandle>) {
-        let mut mails = VecDeque::new();
+    /// The instance that empties it is to stop with that: another one will go on.
+    pub(crate) fn retire(&self) {
+        self.instance.fetch_add(1, Ordering::SeqCst);
+        self.filled.notify_one();
+    }
+
+    /// Hands events to the plugin's handlers until the mailbox is closed or the instance is to stop with it.
+    pub(crate) async fn hand_over(self: Arc<Self>, plugin: Arc<PluginHandle>, instance: u64) {
         loop {
-            {
+            let mail = {
                 let mut queue = self.queue();
-                if self.is_closed() {
+                if self.is_closed() || self.instance() != instance {
                     return;
                 }
-                mem::swap(&mut queue.mails, &mut mails);
-                queue.idle = mails.is_empty();
-            }
-            if mails.is_empty() {
-                self.filled.notified().await;
-                continue;
-            }
-            for mail in mails.drain(..) {
-                if self.is_closed() {
-                    return;
+                let mail = queue.mails.pop_front();
+                queue.idle = mail.is_none();
+                mail
+            };
+            match mail {
+                Some(mail) => {
+                    let _answered = Answered(&self);
+                    call_handlers(&plugin, &mail.handlers, &mail.event).await;
                 }
-                call_handlers(&plugin, &mail.handlers, &mail.event).await;
-                self.answered.fetch_add(1, Ordering::SeqCst);
-                if self.waiting.load(Ordering::SeqCst) > 0 {
-                    self.moved.notify_waiters();
-                }
+                None => self.filled.notified().await,
             }
         }
+    }
+
+    /// Which instance is to empty it.
+    pub(crate) fn instance(&self) -> u64 {
+        self.instance.load(Ordering::SeqCst)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -181,6 +188,18 @@ impl Mailbox {
 impl fmt::Debug for Mailbox {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Mailbox({} waiting)", self.len())
+    }
+}
+
+/// An event that is being handled: it counts as answered even where the handler is dropped.
+struct Answered<'a>(&'a Mailbox);
+
+impl Drop for Answered<'_> {
+    fn drop(&mut self) {
+        self.0.answered.fetch_add(1, Ordering::SeqCst);
+        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+            self.0.moved.notify_waiters();
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 mod calls;
 mod handle;
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -330,18 +330,12 @@ impl Guard {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = self.vitals.counters();
         Counters {
-            calls: count(&self.vitals.calls) + self.calls.ended(),
+            calls: counters.calls + self.calls.ended(),
             in_flight: self.calls.running() as u64,
-            errors: count(&self.vitals.errors),
-            timeouts: count(&self.vitals.timeouts),
-            panics: count(&self.vitals.panics),
-            refused: count(&self.vitals.refused),
-            events: count(&self.vitals.events),
-            waiting_events: 0,
-            shed: count(&self.vitals.shed),
             tasks: self.tasks.count() as u64,
+            ..counters
         }
     }
 

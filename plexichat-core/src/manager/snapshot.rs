@@ -114,10 +114,6 @@ impl Snapshot {
         self.running.iter().map(|running| &running.plugin)
     }
 
-    pub(crate) fn mailbox(&self, name: &PluginName) -> Option<&Arc<Mailbox>> {
-        self.running.iter().find(|running| running.plugin.name() == name)?.mailbox.as_ref()
-    }
-
     pub(crate) fn subscribers(&self, event: &str) -> &[Subscriber] {
         self.subscribers.get(event).unwrap_or(&self.to_all)
     }
