@@ -236,13 +236,9 @@ impl PluginManager {
         let snapshot = {
             let board = self.board();
             let running = board.live.values().map(|live| live.running()).collect();
-            Snapshot::new(running, |hook| self.hook_order(hook), &self.required(&board))
+            Snapshot::new(running, &self.parts.catalog, &self.required(&board))
         };
         self.parts.plugins.swap(Arc::new(snapshot))
-    }
-
-    fn hook_order(&self, _hook: Hook) -> Vec<PluginName> {
-        Vec::new()
     }
 
     /// The hooks without which no message passes: of plugins that were installed.

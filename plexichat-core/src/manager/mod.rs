@@ -19,6 +19,7 @@ use crate::capability::clock::Clock;
 use crate::capability::http::HttpPort;
 use crate::capability::storage::StoragePort;
 use crate::capability::users::UserPort;
+use crate::catalog::Catalog;
 use crate::descriptor::Descriptor;
 use crate::event::bus::Bus;
 use crate::id::PluginName;
@@ -40,7 +41,7 @@ use self::snapshot::Snapshot;
 /// What a manager is built from.
 pub struct ManagerParts {
     /// The plugins in this binary.
-    pub linked: Vec<&'static Descriptor>,
+    pub catalog: Catalog,
     /// What the bundle and the operator set.
     pub settings: Settings,
     /// Where the manager puts what runs.
@@ -92,7 +93,7 @@ impl PluginManager {
     pub(crate) fn with_patience(parts: ManagerParts, patience: Patience) -> Arc<Self> {
         let (incidents, received) = Incidents::channel();
         let linked: BTreeMap<PluginName, &'static Descriptor> =
-            parts.linked.iter().map(|plugin| (plugin.plugin_name(), *plugin)).collect();
+            parts.catalog.plugins().iter().map(|plugin| (plugin.plugin_name(), *plugin)).collect();
         let mut board = Board::default();
         for (name, descriptor) in &linked {
             let facts = facts(descriptor, &linked, granted(descriptor, &parts.settings, None));

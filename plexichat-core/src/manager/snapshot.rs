@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::catalog::Catalog;
 use crate::descriptor::{FailMode, Hook};
-use crate::event::catalog;
+use crate::event::catalog::NAMES;
 use crate::event::local::Mailbox;
 use crate::guard::PluginHandle;
 use crate::id::PluginName;
@@ -53,13 +54,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What these plugins give. `hook_order` has the names of all plugins with a hook, in the bundle's fixed order;
-    /// `required` the hooks that must not be missing, with their plugins.
-    pub(crate) fn new(
-        running: Vec<Running>,
-        hook_order: impl Fn(Hook) -> Vec<PluginName>,
-        required: &[(Hook, PluginName)],
-    ) -> Self {
+    /// What these plugins give; `required` has the hooks that must not be missing, with their plugins.
+    pub(crate) fn new(running: Vec<Running>, catalog: &Catalog, required: &[(Hook, PluginName)]) -> Self {
         let mut snapshot = Self::default();
         for entry in &running {
             for (index, command) in entry.plugin.descriptor().commands.iter().enumerate() {
@@ -72,12 +68,8 @@ impl Snapshot {
             }
         }
         for (hook, entries) in &mut snapshot.hooks {
-            let order = hook_order(*hook);
-            let place = |entry: &HookEntry| order.iter().position(|name| name == entry.plugin.name());
-            entries.sort_by(|left, right| {
-                let by_order = place(left).unwrap_or(usize::MAX).cmp(&place(right).unwrap_or(usize::MAX));
-                by_order.then_with(|| left.plugin.name().cmp(right.plugin.name()))
-            });
+            let order = catalog.hook_order(*hook);
+            entries.sort_by_key(|entry| order.iter().position(|name| *name == entry.plugin.name().as_str()));
         }
         for (hook, name) in required {
             if !snapshot.hooks(*hook).iter().any(|entry| entry.plugin.name() == name) {
@@ -122,7 +114,7 @@ impl Snapshot {
     fn subscribe(&mut self, running: &[Running]) {
         let patterns = |entry: &Running| entry.plugin.descriptor().events.iter().flat_map(|spec| spec.patterns.iter());
         let named = running.iter().flat_map(patterns).copied().filter(|pattern| *pattern != "*");
-        for name in named.chain(catalog::NAMES.iter().copied()).collect::<Vec<_>>() {
+        for name in named.chain(NAMES.iter().copied()).collect::<Vec<_>>() {
             self.subscribers.entry(name).or_insert_with(|| {
                 running
                     .iter()
