@@ -9,6 +9,7 @@ mod cli;
 pub mod data_dir;
 mod egress;
 mod http;
+pub mod live;
 pub mod store;
 mod telemetry;
 

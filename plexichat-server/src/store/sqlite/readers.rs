@@ -1,7 +1,7 @@
 //! The threads that read: each with its own connection, opened when it is first needed. A reader never waits for the
 //! writer.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -73,7 +73,7 @@ impl Readers {
     }
 }
 
-fn serve(database: &PathBuf, waiting: &Mutex<Receiver<Read>>) {
+fn serve(database: &Path, waiting: &Mutex<Receiver<Read>>) {
     let mut connection = None;
     loop {
         // One thread waits with the lock, the others for the lock: each read wakes one of them.

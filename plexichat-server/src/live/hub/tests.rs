@@ -1,0 +1,368 @@
+//! Nobody misses a message, and nobody gets one twice: however slow they are, whenever they come.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use plexichat::id::MessageId;
+use plexichat::message::{Actor, MessageState, Time};
+use plexichat::pipeline::{Access, Commit};
+use serde_json::Value;
+
+use super::*;
+
+/// A history that can be posted to without a pipeline.
+#[derive(Default)]
+struct History {
+    rooms: Mutex<HashMap<RoomId, Vec<StoredRow>>>,
+    failing: Mutex<bool>,
+}
+
+#[async_trait]
+impl MessageStore for History {
+    async fn access(&self, _: &Actor, _: RoomId) -> Result<Access, StoreError> {
+        Ok(Access::Write)
+    }
+
+    async fn by_key(&self, _: &Actor, _: RoomId, _: &str) -> Result<Option<StoredRow>, StoreError> {
+        Ok(None)
+    }
+
+    fn append(&self, _: Commit) {
+        unreachable!("the hub only reads");
+    }
+
+    async fn history(
+        &self,
+        room: RoomId,
+        after: Option<u64>,
+        _: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        // Whatever else is due gets its turn between the read and its use, as with a real store.
+        tokio::task::yield_now().await;
+        if *self.failing.lock().expect("no panic") {
+            return Err(StoreError::Unavailable("a test".into()));
+        }
+        let after = after.expect("the hub reads forwards");
+        let page = {
+            let rooms = self.rooms.lock().expect("no panic");
+            let missed = rooms.get(&room).into_iter().flatten().skip(after as usize);
+            missed.take(limit as usize).cloned().collect()
+        };
+        tokio::task::yield_now().await;
+        Ok(page)
+    }
+}
+
+struct Fixture {
+    history: Arc<History>,
+    hub: Hub,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let history = Arc::<History>::default();
+        Self { hub: Hub::new(history.clone()), history }
+    }
+
+    /// Commits a message without delivering it yet.
+    fn commit(&self, room: RoomId, text: &str) -> StoredRow {
+        let mut rooms = self.history.rooms.lock().expect("no panic");
+        let rows = rooms.entry(room).or_default();
+        let row = StoredRow {
+            id: MessageId::new(),
+            room_id: room,
+            seq: rows.len() as u64 + 1,
+            text: text.into(),
+            author: Actor::system(),
+            reply_to: None,
+            state: MessageState::Stored,
+            revision: 1,
+            created_at: Time::now(),
+        };
+        rows.push(row.clone());
+        row
+    }
+
+    fn last(&self, room: RoomId) -> u64 {
+        self.history.rooms.lock().expect("no panic").get(&room).map_or(0, |rows| rows.len() as u64)
+    }
+
+    fn post(&self, room: RoomId) {
+        self.hub.tell(&self.commit(room, "hello"));
+    }
+}
+
+/// The next frames, or none where nothing is to be sent.
+async fn next(frames: &mut Frames, limit: usize) -> Vec<Value> {
+    let mut texts = Vec::new();
+    let waited = tokio::time::timeout(Duration::from_millis(50), frames.next(&mut texts, limit)).await;
+    if let Ok(result) = waited {
+        result.expect("the store answers");
+    }
+    texts.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect()
+}
+
+async fn all(frames: &mut Frames) -> Vec<Value> {
+    let mut found = Vec::new();
+    loop {
+        let more = next(frames, 64).await;
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+fn seqs(frames: &[Value]) -> Vec<u64> {
+    frames.iter().filter(|frame| frame["type"] == "message").map(|frame| frame["seq"].as_u64().expect("seq")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_is_the_message_and_its_type() {
+    let fixture = Fixture::new();
+    let room = RoomId::new();
+    let (subscriber, mut frames) = fixture.hub.connect();
+    subscriber.subscribe(room, None).expect("room");
+    let row = fixture.commit(room, "hello \"you\"");
+    fixture.hub.tell(&row);
+    let mut expected = serde_json::to_value(&row).expect("JSON");
+    expected["type"] = "message".into();
+    assert_eq!(all(&mut frames).await, [expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_shares_one_frame() {
+    let fixture = Fixture::new();
+    let room = RoomId::new();
+    let mut texts = Vec::new();
+    let mut connections = Vec::new();
+    for _ in 0..2 {
+        let (subscriber, frames) = fixture.hub.connect();
+        subscriber.subscribe(room, None).expect("room");
+        connections.push(frames);
+    }
+    fixture.post(room);
+    for frames in &mut connections {
+        frames.next(&mut texts, 1).await.expect("a frame");
+    }
+    assert_eq!(texts[0].as_ptr(), texts[1].as_ptr());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_joined_rooms_are_heard() {
+    let fixture = Fixture::new();
+    let (one, two) = (RoomId::new(), RoomId::new());
+    let (subscriber, mut frames) = fixture.hub.connect();
+    fixture.post(one);
+    subscriber.subscribe(one, None).expect("room");
+    fixture.post(one);
+    fixture.post(two);
+    assert_eq!(seqs(&all(&mut frames).await), [2], "from now on, and not the other room");
+    subscriber.unsubscribe(one);
+    fixture.post(one);
+    assert_eq!(seqs(&all(&mut frames).await), [0; 0]);
+    subscriber.subscribe(one, Some(1)).expect("room");
+    assert_eq!(seqs(&all(&mut frames).await), [2, 3], "what was missed since");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_connection_is_bounded_and_misses_nothing() {
+    let fixture = Fixture::new();
+    let room = RoomId::new();
+    let (subscriber, mut frames) = fixture.hub.connect();
+    subscriber.subscribe(room, None).expect("room");
+    let total = QUEUE_MESSAGES as u64 + 500;
+    (0..total).for_each(|_| fixture.post(room));
+    assert_eq!(frames.connection.state().queue.len(), QUEUE_MESSAGES);
+    assert_eq!(seqs(&all(&mut frames).await), (1..=total).collect::<Vec<_>>());
+    fixture.post(room);
+    assert_eq!(seqs(&all(&mut frames).await), [total + 1], "it is live again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_messages_are_bounded_by_their_bytes() {
+    let fixture = Fixture::new();
+    let room = RoomId::new();
+    let (subscriber, mut frames) = fixture.hub.connect();
+    subscriber.subscribe(room, None).expect("room");
+    let text = "x".repeat(QUEUE_BYTES / 10);
+    for _ in 0..30 {
+        fixture.hub.tell(&fixture.commit(room, &text));
+    }
+    assert!(frames.connection.state().bytes <= QUEUE_BYTES);
+    assert_eq!(seqs(&all(&mut frames).await), (1..=30).collect::<Vec<_>>());
+    assert_eq!(frames.connection.state().bytes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_missed_too_much_is_told_to_read_the_history() {
+    let fixture = Fixture::new();
+    let room = RoomId::new();
+    (0..u64::from(CATCH_UP) + 700).for_each(|_| {
+        fixture.commit(room, "hello");
+    });
+    let (subscriber, mut frames) = fixture.hub.connect();
+    subscriber.subscribe(room, Some(0)).expect("room");
+    let found = all(&mut frames).await;
+    assert_eq!(seqs(&found), (1..=u64::from(CATCH_UP)).collect::<Vec<_>>());
+    let gap = serde_json::json!({ "type": "gap", "room_id": room, "from_seq": CATCH_UP + 1 });
+    assert_eq!(found.last(), Some(&gap));
+    fixture.post(room);
+    assert_eq!(seqs(&all(&mut frames).await), [u64::from(CATCH_UP) + 701], "live goes on after the gap");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_room_does_not_keep_another_from_catching_up() {
+    let fixture = Fixture::new();
+    let (busy, missed) = (RoomId::new(), RoomId::new());
+    (0..200).for_each(|_| {
+        fixture.commit(missed, "hello");
+    });
+    let (subscriber, mut frames) = fixture.hub.connect();
+    subscriber.subscribe(busy, None).expect("room");
+    subscriber.subscribe(missed, Some(0)).expect("room");
+    let mut found = Vec::new();
+    for _ in 0..20 {
+        (0..100).for_each(|_| fixture.post(busy));
+        found.extend(next(&mut frames, 64).await);
+    }
+    let of_missed: Vec<Value> = found.into_iter().filter(|frame| frame["room_id"] == missed.to_string()).collect();
+    assert_eq!(seqs(&of_missed), (1..=200).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_loses_nothing() {
+    let fixture = Fixture::new();
+    let room = RoomId::new();
+    (0..3).for_each(|_| fixture.post(room));
+    let (subscriber, mut frames) = fixture.hub.connect();
+    subscriber.subscribe(room, Some(1)).expect("room");
+    *fixture.history.failing.lock().expect("no panic") = true;
+    let error = frames.next(&mut Vec::new(), 64).await.expect_err("the store fails");
+    assert!(matches!(error, StoreError::Unavailable(_)));
+    *fixture.history.failing.lock().expect("no panic") = false;
+    assert_eq!(seqs(&all(&mut frames).await), [2, 3]);
+}
+
+#[tokio::test]
+async fn rooms_are_bounded_and_left_when_the_connection_goes() {
+    let fixture = Fixture::new();
+    let (subscriber, frames) = fixture.hub.connect();
+    (0..ROOMS).for_each(|_| subscriber.subscribe(RoomId::new(), None).expect("fits"));
+    assert_eq!(subscriber.subscribe(RoomId::new(), None), Err(TooManyRooms));
+    assert_eq!(fixture.hub.inner.rooms.read().expect("no panic").len(), ROOMS);
+    drop(frames);
+    subscriber.subscribe(RoomId::new(), None).expect("nobody listens any more");
+    assert!(fixture.hub.inner.rooms.read().expect("no panic").is_empty());
+}
+
+/// Posts, late deliveries, slow reads and new beginnings in a random order: each reader sees every message once.
+#[tokio::test(start_paused = true)]
+async fn resuming_neither_loses_nor_repeats() {
+    for round in 0..40 {
+        let seed = u64::from_le_bytes(*RoomId::new().as_bytes().last_chunk().expect("eight bytes"));
+        resume(seed).await.unwrap_or_else(|what| panic!("round {round}, seed {seed:#x}: {what}"));
+    }
+}
+
+/// What a client knows of a room: the last frame it got, and how far it read the history after a gap.
+#[derive(Clone, Copy, Default)]
+struct Client {
+    frame: u64,
+    history: u64,
+}
+
+impl Client {
+    fn knows(self) -> u64 {
+        self.frame.max(self.history)
+    }
+
+    /// Frames come in their order, and none is missing but what the history had.
+    fn get(&mut self, seq: u64) -> Result<(), String> {
+        if seq <= self.frame || seq > self.knows() + 1 {
+            return Err(format!("{seq} after frame {} and history {}", self.frame, self.history));
+        }
+        self.frame = seq;
+        Ok(())
+    }
+}
+
+async fn resume(seed: u64) -> Result<(), String> {
+    let mut random = seed | 1;
+    let mut below = |limit: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % limit
+    };
+    let fixture = Fixture::new();
+    let rooms = [RoomId::new(), RoomId::new()];
+    // Committed, not delivered yet; in the order of their commits.
+    let mut waiting = VecDeque::new();
+    let mut clients = [Client::default(); 2];
+    let (mut subscriber, mut frames) = fixture.hub.connect();
+    rooms.iter().for_each(|room| subscriber.subscribe(*room, Some(0)).expect("room"));
+    for step in 0..120 {
+        match below(10) {
+            0..4 => {
+                let room = below(2) as usize;
+                let burst = if below(12) == 0 { 300 } else { 1 + below(3) };
+                (0..burst).for_each(|_| waiting.push_back(fixture.commit(rooms[room], "hello")));
+            }
+            4..7 => {
+                let count = below(waiting.len() as u64 + 1) as usize;
+                waiting.drain(..count).for_each(|row| fixture.hub.tell(&row));
+            }
+            7..9 => {
+                let limit = 1 + below(100) as usize;
+                // Messages are posted while the store is read.
+                let (moments, room) = (below(4), below(2) as usize);
+                let post = async {
+                    for _ in 0..moments {
+                        tokio::task::yield_now().await;
+                    }
+                    waiting.push_back(fixture.commit(rooms[room], "hello"));
+                    waiting.drain(..).for_each(|row| fixture.hub.tell(&row));
+                };
+                let (found, ()) = tokio::join!(biased; next(&mut frames, limit), post);
+                read(&fixture, &mut clients, &rooms, &found).map_err(|what| format!("step {step}: {what}"))?;
+            }
+            _ => {
+                // It goes without reading what it was sent, and comes back with what it knows.
+                (subscriber, frames) = fixture.hub.connect();
+                for (room, client) in rooms.iter().zip(&mut clients) {
+                    client.frame = client.knows();
+                    subscriber.subscribe(*room, Some(client.frame)).expect("room");
+                }
+            }
+        }
+    }
+    waiting.drain(..).for_each(|row| fixture.hub.tell(&row));
+    read(&fixture, &mut clients, &rooms, &all(&mut frames).await)?;
+    for (room, client) in rooms.iter().zip(clients) {
+        let last = fixture.last(*room);
+        if client.knows() != last {
+            return Err(format!("it knows {} of {last}", client.knows()));
+        }
+    }
+    Ok(())
+}
+
+/// Reads as a client does: at a gap it reads the history.
+fn read(fixture: &Fixture, clients: &mut [Client; 2], rooms: &[RoomId; 2], frames: &[Value]) -> Result<(), String> {
+    for frame in frames {
+        let room = rooms.iter().position(|room| frame["room_id"] == room.to_string()).ok_or("another room")?;
+        let client = &mut clients[room];
+        if frame["type"] == "gap" {
+            let from = frame["from_seq"].as_u64().ok_or("no from_seq")?;
+            if from > client.knows() + 1 {
+                return Err(format!("a gap from {from} after {}", client.knows()));
+            }
+            client.history = fixture.last(rooms[room]);
+        } else {
+            client.get(frame["seq"].as_u64().ok_or("no seq")?)?;
+        }
+    }
+    Ok(())
+}

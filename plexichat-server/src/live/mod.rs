@@ -1,0 +1,3 @@
+//! Who listens now, and what they missed.
+
+pub mod hub;
