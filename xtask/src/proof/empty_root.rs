@@ -33,13 +33,13 @@ impl EmptyRoot {
             fs::create_dir_all(&data)?;
             let inside = root.path.join("plexichat");
             fs::copy(executable, &inside)?;
-            for path in [&root.path, &inside] {
-                fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-            }
+            fs::set_permissions(&inside, fs::Permissions::from_mode(0o755))?;
             if rustix::process::geteuid().is_root() {
                 chown(&data, Some(NOBODY), Some(NOBODY))?;
             }
-            fs::set_permissions(&data, fs::Permissions::from_mode(0o700))
+            fs::set_permissions(&data, fs::Permissions::from_mode(0o700))?;
+            // Nothing else can be written there, not even where the root is the caller's own.
+            fs::set_permissions(&root.path, fs::Permissions::from_mode(0o555))
         };
         make().explain(|| format!("cannot make the empty root `{}`", root.path.display()))?;
         Ok(root)
@@ -100,7 +100,8 @@ fn own_namespace(users: &str, groups: &str) -> io::Result<()> {
 
 impl Drop for EmptyRoot {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
+        let writable = fs::set_permissions(&self.path, fs::Permissions::from_mode(0o755));
+        if let Err(error) = writable.and_then(|()| fs::remove_dir_all(&self.path)) {
             eprintln!("warning: cannot remove `{}`: {error}", self.path.display());
         }
     }
@@ -110,16 +111,49 @@ impl Drop for EmptyRoot {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_dynamic_executable_does_not_start_there() {
+    /// Says what it sees and as whom.
+    const PROGRAM: &str = r#"
+        use std::os::unix::fs::MetadataExt;
+        fn main() {
+            let mut names: Vec<_> = std::fs::read_dir("/").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            std::fs::write("/data/mine", "").unwrap();
+            let owner = std::fs::metadata("/data/mine").unwrap().uid();
+            let root = std::fs::write("/elsewhere", "").is_ok();
+            println!("{names:?} {owner} {root} {}", std::env::vars().count());
+        }
+    "#;
+
+    /// Runs the program in an empty root; what it wrote, or why it could not be put there.
+    fn run(static_: bool) -> io::Result<String> {
         let folder = tempfile::tempdir().unwrap();
-        let this_test = std::env::current_exe().unwrap();
-        let root = EmptyRoot::new(folder.path(), &this_test).unwrap();
-        // With the right to change the root, the loader is what is missing; without it, that right.
-        let error = root.command().unwrap().spawn().map(|mut child| child.wait()).unwrap_err();
-        let expected = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];
-        assert!(expected.contains(&error.kind()), "{error}");
+        let (source, executable) = (folder.path().join("see.rs"), folder.path().join("see"));
+        fs::write(&source, PROGRAM).unwrap();
+        let mut rustc = Command::new("rustc");
+        if static_ {
+            rustc.args(["-C", "target-feature=+crt-static"]);
+        }
+        assert!(rustc.arg("--edition=2024").arg("-o").arg(&executable).arg(source).status().unwrap().success());
+        let root = EmptyRoot::new(folder.path(), &executable).unwrap();
+        let output = root.command().unwrap().output();
+        let path = root.path.clone();
         drop(root);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(!path.exists());
+        output.map(|output| String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn nobody_sees_nothing_but_the_executable_and_its_data() {
+        match run(true) {
+            Ok(seen) => assert_eq!(seen, "[\"data\", \"plexichat\"] 65534 false 0\n"),
+            // Neither root nor allowed a namespace: the proof says so in the same way.
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}"),
+        }
+    }
+
+    #[test]
+    fn what_needs_a_loader_does_not_start() {
+        let error = run(false).unwrap_err();
+        assert!([io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind()), "{error}");
     }
 }
