@@ -1,7 +1,10 @@
 //! The bundle: links the chosen plugins and calls the server. Decides nothing.
 
-// A plugin that `bundle.rs` does not name would be dropped by the linker without a word; `cargo xtask bundle` names it.
-#![cfg_attr(not(test), deny(unused_crate_dependencies))]
+// A plugin that `bundle.rs` does not name would be dropped by the linker without a word.
+#![cfg_attr(
+    not(test),
+    deny(unused_crate_dependencies, reason = "src/bundle.rs does not name this plugin: run `cargo xtask bundle`")
+)]
 
 mod bundle;
 
