@@ -13,6 +13,7 @@ mod kill;
 mod lifecycle;
 mod message;
 mod pipeline;
+mod readme;
 mod secrets;
 mod settings;
 mod tidy;

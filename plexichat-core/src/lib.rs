@@ -26,6 +26,8 @@ pub mod error;
 pub mod event;
 #[cfg(feature = "host")]
 pub mod guard;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod id;
 #[cfg(feature = "host")]
 pub mod incident;

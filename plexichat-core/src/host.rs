@@ -1,0 +1,84 @@
+//! Puts the running parts together: pipeline, bus, plugin manager, dispatcher. Servers and the test kit give it their ports.
+//! Knows no engine behind them.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::capability::clock::Clock;
+use crate::capability::http::HttpPort;
+use crate::capability::storage::StoragePort;
+use crate::capability::users::UserPort;
+use crate::catalog::Catalog;
+use crate::dispatch::Dispatcher;
+use crate::event::bus::Bus;
+use crate::manager::snapshot::Snapshot;
+use crate::manager::{ManagerParts, PluginManager};
+use crate::pipeline::chat::PluginRoad;
+use crate::pipeline::{Fanout, Limits, MessageStore, Outbox, Parts, Pipeline};
+use crate::settings::Settings;
+use crate::store::PluginStore;
+
+/// What a host runs on.
+pub struct Ports {
+    /// Where the plugin manager keeps what it decided.
+    pub plugins: Arc<dyn PluginStore>,
+    /// Where messages are kept.
+    pub messages: Arc<dyn MessageStore>,
+    /// Plugins' own keys and values.
+    pub storage: Arc<dyn StoragePort>,
+    /// People.
+    pub users: Arc<dyn UserPort>,
+    /// The way out over HTTP.
+    pub http: Arc<dyn HttpPort>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who listens.
+    pub fanout: Arc<dyn Fanout>,
+    /// From committed messages to plugins.
+    pub outbox: Arc<dyn Outbox>,
+}
+
+/// A host's running parts.
+#[derive(Clone)]
+pub struct Host {
+    /// The one road of messages.
+    pub pipeline: Arc<Pipeline>,
+    /// The plugins.
+    pub manager: Arc<PluginManager>,
+    /// Tells plugins of stored messages; the outbox calls it.
+    pub dispatcher: Arc<Dispatcher>,
+    /// Tells plugins of everything else.
+    pub bus: Bus,
+}
+
+impl Host {
+    /// Puts the parts together. Must be called on the host's runtime; no plugin runs before
+    /// [`PluginManager::start_all`].
+    pub fn new(catalog: Catalog, settings: Settings, limits: Limits, ports: Ports) -> Self {
+        let plugins = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let bus = Bus::new(plugins.clone());
+        let pipeline = Arc::new(Pipeline::new(Parts {
+            plugins: plugins.clone(),
+            store: ports.messages,
+            fanout: ports.fanout,
+            outbox: ports.outbox,
+            announcer: Arc::new(bus.clone()),
+            limits,
+        }));
+        let manager = PluginManager::new(ManagerParts {
+            catalog,
+            settings,
+            plugins: plugins.clone(),
+            bus: bus.clone(),
+            store: ports.plugins,
+            storage: ports.storage,
+            users: ports.users,
+            http: ports.http,
+            chat: Arc::new(PluginRoad::new(pipeline.clone())),
+            clock: ports.clock,
+        });
+        let dispatcher = Arc::new(Dispatcher::new(plugins, bus.clone(), pipeline.clone()));
+        Self { pipeline, manager, dispatcher, bus }
+    }
+}
