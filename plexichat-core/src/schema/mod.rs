@@ -72,9 +72,7 @@ pub fn parse_config<C: Config>(value: &Value) -> Result<C, Vec<Problem>> {
     })?;
     match config.validate() {
         Ok(()) => Ok(config),
-        Err(report) => {
-            Err(report.iter().map(|(path, error)| Problem::new(garde_pointer(path), error.message())).collect())
-        }
+        Err(report) => Err(garde_problems(&report)),
     }
 }
 
@@ -91,6 +89,11 @@ pub(crate) fn serde_pointer(path: &serde_path_to_error::Path) -> String {
         }
     }
     pointer
+}
+
+/// What garde found.
+pub(crate) fn garde_problems(report: &garde::Report) -> Vec<Problem> {
+    report.iter().map(|(path, error)| Problem::new(garde_pointer(path), error.message())).collect()
 }
 
 fn garde_pointer(path: &garde::Path) -> String {

@@ -12,14 +12,16 @@ use crate::problem::{Problem, nearest, push_key};
 
 /// How deep values and references are followed.
 const DEPTH_MAX: usize = 64;
-/// How many places are looked at altogether, since alternatives multiply.
+/// How many places are looked at altogether, and how many for each part of the value, since alternatives multiply.
 const STEPS_MAX: usize = 100_000;
+const STEPS_PER_PART: usize = 16;
 /// How many findings are given.
 const FINDINGS_MAX: usize = 100;
 
 /// Everything in a value that does not fit the schema, each with its JSON pointer.
 pub fn findings(schema: &Value, value: &Value) -> Vec<Problem> {
-    let mut validator = Validator { root: schema, steps: 0, too_deep: false };
+    let steps = STEPS_MAX + STEPS_PER_PART * parts(value);
+    let mut validator = Validator { root: schema, steps, too_deep: false };
     let mut problems = Vec::new();
     validator.check(schema, value, &mut Place::default(), &mut problems);
     if validator.too_deep {
@@ -29,8 +31,18 @@ pub fn findings(schema: &Value, value: &Value) -> Vec<Problem> {
     problems
 }
 
+/// How many values a value holds.
+fn parts(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(|item| 1 + parts(item)).sum(),
+        Value::Object(entries) => entries.values().map(|value| 1 + parts(value)).sum(),
+        _ => 0,
+    }
+}
+
 struct Validator<'a> {
     root: &'a Value,
+    /// How many are left.
     steps: usize,
     too_deep: bool,
 }
@@ -54,11 +66,11 @@ impl Place {
 
 impl<'a> Validator<'a> {
     fn check(&mut self, schema: &'a Value, value: &Value, place: &mut Place, problems: &mut Vec<Problem>) {
-        self.steps += 1;
-        if place.depth > DEPTH_MAX || self.steps > STEPS_MAX {
+        if place.depth > DEPTH_MAX || self.steps == 0 {
             self.too_deep = true;
             return;
         }
+        self.steps -= 1;
         place.depth += 1;
         self.check_here(schema, value, place, problems);
         place.depth -= 1;

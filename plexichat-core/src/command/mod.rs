@@ -1,20 +1,26 @@
 //! Commands: `/name words` in a message, answered by the plugin that claims the name. Knows no dispatcher.
 
+mod arguments;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::error::{PluginError, Result};
+pub use arguments::parse_arguments;
+
 use crate::id::{MessageId, RoomId};
 use crate::message::Actor;
+
+/// The longest name a command may have, in bytes.
+pub const NAME_MAX: usize = 64;
 
 /// A type that crosses the boundary between people and plugins: `#[plexichat::model]` implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot cross the boundary of a plugin",
     note = "put `#[plexichat::model]` on it"
 )]
-pub trait Model: DeserializeOwned + JsonSchema + Send + 'static {
+pub trait Model: DeserializeOwned + JsonSchema + garde::Validate<Context = ()> + Send + 'static {
     /// The names of its fields, in the order they were written: positional words of a command fill them in this order.
     const FIELDS: &'static [&'static str];
 }
@@ -97,64 +103,40 @@ impl From<&str> for CommandReply {
 pub fn split(text: &str) -> Option<(&str, &str)> {
     let rest = text.strip_prefix('/')?;
     let (name, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    let valid = name.starts_with(|first: char| first.is_ascii_lowercase())
+    let valid = name.len() <= NAME_MAX
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_');
     valid.then_some((name, arguments.trim()))
 }
 
-/// Reads a command's words into its argument type.
-///
-/// Words fill the fields in their order; `name=value` fills a field by name; the last field takes the rest of the line if
-/// it is text. A word is read as JSON where the field wants a number or a boolean.
-///
-/// # Errors
-/// [`PluginError`] of kind `Input` with a usage line, to be shown to the caller.
-pub fn parse_arguments<A: Model>(command: &str, text: &str) -> Result<A> {
-    let schema = schemars::schema_for!(A);
-    let value = read_words(A::FIELDS, schema.as_value(), text).map_err(|message| usage::<A>(command, &message))?;
-    serde_path_to_error::deserialize(&value).map_err(|error| usage::<A>(command, &error.to_string()))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn usage<A: Model>(command: &str, message: &str) -> PluginError {
-    let schema = schemars::schema_for!(A);
-    let required: Vec<&str> = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .map(|names| names.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
-    let words = A::FIELDS
-        .iter()
-        .map(|field| if required.contains(field) { format!(" <{field}>") } else { format!(" [{field}]") });
-    PluginError::input(format!("{message}; usage: /{command}{}", words.collect::<String>()))
-}
-
-fn read_words(fields: &[&str], schema: &Value, text: &str) -> Result<Value, String> {
-    let kind = |field: &str| {
-        let kind = &schema["properties"][field]["type"];
-        // `Option<T>` is `["integer", "null"]`.
-        kind.as_str().or_else(|| kind[0].as_str()).unwrap_or("string").to_owned()
-    };
-    let mut value = Map::new();
-    let mut open: Vec<&str> = fields.to_vec();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        let named = word
-            .split_once('=')
-            .and_then(|(name, word)| open.iter().position(|field| *field == name).map(|index| (index, word)));
-        let (field, word) = match named {
-            Some((index, word)) => (open.remove(index), word),
-            None if open.is_empty() => return Err(format!("`{word}` is too much")),
-            None => (open.remove(0), word),
-        };
-        let takes_rest = named.is_none() && open.is_empty() && kind(field) == "string";
-        let word = if takes_rest { rest } else { word };
-        let read = match kind(field).as_str() {
-            "string" => Value::from(word),
-            _ => serde_json::from_str(word).map_err(|_| format!("`{word}` is no {} for `{field}`", kind(field)))?,
-        };
-        value.insert(field.to_owned(), read);
-        rest = if takes_rest { "" } else { after.trim_start() };
+    #[track_caller]
+    fn check(text: &str, expected: Option<(&str, &str)>) {
+        assert_eq!(split(text), expected, "{text:?}");
     }
-    Ok(Value::Object(value))
+
+    #[test]
+    fn only_a_name_behind_a_slash_is_a_command() {
+        check("/echo", Some(("echo", "")));
+        check("/echo  two  words ", Some(("echo", "two  words")));
+        check("/echo\ttab", Some(("echo", "tab")));
+        check("/echo\nnext line\nand more", Some(("echo", "next line\nand more")));
+        check("/echo\u{3000}wide space", Some(("echo", "wide space")));
+        check("/a-b_2 x", Some(("a-b_2", "x")));
+        check("", None);
+        check("/", None);
+        check("/ echo", None);
+        check("//echo", None);
+        check("/etc/passwd", None);
+        check("/Echo", None);
+        check("/2x", None);
+        check("/e\u{301}cho", None);
+        check("/еcho", None); // a Cyrillic look-alike
+        check(" /echo", None);
+        check(&format!("/{}", "a".repeat(NAME_MAX)), Some((&"a".repeat(NAME_MAX), "")));
+        check(&format!("/{}", "a".repeat(NAME_MAX + 1)), None);
+    }
 }
