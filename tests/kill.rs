@@ -83,12 +83,15 @@ async fn attempt(client: &Client, rooms: &[String], message: &mut Sent, clock: I
     true
 }
 
-fn rounds() -> u64 {
-    std::env::var("PLEXICHAT_KILLS").map_or(20, |rounds| rounds.parse().expect("PLEXICHAT_KILLS is a number"))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_doubled_or_reordered() {
+    let rounds =
+        std::env::var("PLEXICHAT_KILLS").map_or(20, |rounds| rounds.parse().expect("PLEXICHAT_KILLS is a number"));
+    kill_under_load(rounds).await;
+}
+
+/// Kills a server under load so many times, and checks the history.
+pub(crate) async fn kill_under_load(rounds: u64) {
     let began = Instant::now();
     let mut seed = Seed::from_environment();
     let mut server = Setup::new().config(UNLIMITED).start();
@@ -102,7 +105,7 @@ async fn nothing_acknowledged_is_lost_doubled_or_reordered() {
         (0..CLIENTS).map(|number| Sender { number, count: 0, seed: Seed::new(seed.below(u64::MAX)), sent: Vec::new() });
     let mut senders: Vec<Sender> = senders.collect();
     let mut slowest_start = Duration::ZERO;
-    for _ in 0..rounds() {
+    for _ in 0..rounds {
         let client = server.client();
         let running: Vec<_> =
             senders.drain(..).map(|sender| tokio::spawn(sender.run(client.clone(), rooms.clone(), began))).collect();
@@ -120,14 +123,13 @@ async fn nothing_acknowledged_is_lost_doubled_or_reordered() {
     let acknowledged = sent.iter().filter(|sent| matches!(sent.told, Told::Stored { .. })).count();
     let commands = held.iter().filter(|held| held.by_plugin).count();
     println!(
-        "{} kills in {:.1?}: {acknowledged} acknowledged of {} sent, {} held, {commands} commands answered; slowest start \
+        "{rounds} kills in {:.1?}: {acknowledged} acknowledged of {} sent, {} held, {commands} commands answered; slowest start \
          {slowest_start:.1?}",
-        rounds(),
         began.elapsed(),
         sent.len(),
         held.len(),
     );
-    assert!(acknowledged as u64 > rounds() * 5, "there was hardly any load");
+    assert!(acknowledged as u64 > rounds * 5, "there was hardly any load");
     assert!(commands > 0, "no command was among it");
     assert!(
         violations.is_empty(),

@@ -11,6 +11,7 @@ mod faults;
 mod http;
 mod kill;
 mod lifecycle;
+mod long;
 mod message;
 mod pipeline;
 mod readme;

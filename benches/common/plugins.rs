@@ -1,0 +1,170 @@
+//! Running plugins without a server: the real manager, guard and bus over a store in memory, and the same work done bare.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use plexichat::Descriptor;
+use plexichat::capability::chat::{ChatPort, Post};
+use plexichat::capability::clock::Clock;
+use plexichat::capability::http::{HttpPort, HttpRequest, HttpResponse};
+use plexichat::catalog::Catalog;
+use plexichat::error::PluginError;
+use plexichat::event::Event;
+use plexichat::event::bus::Bus;
+use plexichat::event::catalog::MessageReceived;
+use plexichat::guard::PluginHandle;
+use plexichat::id::{MessageId, PluginName, RoomId};
+use plexichat::manager::snapshot::Snapshot;
+use plexichat::manager::{ManagerParts, PluginManager};
+use plexichat::message::{ActorKind, StoredRow, Time};
+use plexichat::settings::{IsolationLevel, PluginSettings, Settings};
+use plexichat::store::memory::MemoryStore;
+use plexichat::store::{PluginRecord, PluginStore};
+
+/// A plugin with one handler that does next to nothing.
+mod listener {
+    use plexichat::prelude::*;
+
+    use super::{AtomicU64, Ordering};
+
+    /// Counts what it hears.
+    #[plexichat::plugin(name = "listener", permissions(UserDataAccess))]
+    pub(crate) struct Listener(AtomicU64);
+
+    impl Plugin for Listener {
+        type Config = NoConfig;
+
+        async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+            Ok(Self(AtomicU64::new(0)))
+        }
+    }
+
+    #[plexichat::handlers]
+    impl Listener {
+        #[on("message_received")]
+        async fn hear(&self, message: &MessageReceived) -> Result<()> {
+            self.0.fetch_add(message.text.len() as u64, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+}
+
+/// The same handler without anything of ours around it.
+#[async_trait]
+pub(crate) trait Bare: Send + Sync {
+    async fn hear(&self, event: &Event) -> Result<(), PluginError>;
+}
+
+/// Does what the plugin's handler does.
+#[derive(Default)]
+pub(crate) struct BareListener(AtomicU64);
+
+#[async_trait]
+impl Bare for BareListener {
+    async fn hear(&self, event: &Event) -> Result<(), PluginError> {
+        let message = event.payload::<MessageReceived>()?;
+        self.0.fetch_add(message.text.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// So many bare listeners.
+pub(crate) fn bare(count: usize) -> Vec<Arc<dyn Bare>> {
+    (0..count).map(|_| Arc::new(BareListener::default()) as Arc<dyn Bare>).collect()
+}
+
+/// An event as a message of about 200 bytes makes it.
+pub(crate) fn event() -> Event {
+    let text = "The quick brown fox jumps over the lazy dog. ".repeat(4);
+    Event::new(MessageReceived::new(MessageId::new(), RoomId::new(), text, None, Vec::new(), ActorKind::User))
+}
+
+/// Plugins that run.
+pub(crate) struct Running {
+    pub(crate) bus: Bus,
+    pub(crate) handles: Vec<Arc<PluginHandle>>,
+    _manager: Arc<PluginManager>,
+}
+
+/// Starts so many listeners. Must be called on a runtime.
+pub(crate) async fn start(count: usize, isolation: IsolationLevel) -> Running {
+    let store = Arc::new(MemoryStore::new());
+    let mut settings = Settings::default();
+    let mut linked: Vec<&'static Descriptor> = Vec::new();
+    for number in 0..count {
+        // As long as the program lives, like a linked plugin's.
+        let name: &'static str = Box::leak(format!("listener-{number}").into_boxed_str());
+        let descriptor: &'static Descriptor = Box::leak(Box::new(Descriptor { name, ..listener::PLEXICHAT_PLUGIN }));
+        let mut setting = PluginSettings::default();
+        setting.grant = Some(descriptor.permission_set());
+        setting.isolation = isolation;
+        settings.plugins.insert(descriptor.plugin_name(), setting);
+        store.save_plugin(record(descriptor)).await.unwrap();
+        linked.push(descriptor);
+    }
+    let catalog = Catalog::of(&linked).unwrap();
+    let plugins = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+    let bus = Bus::new(plugins.clone());
+    let manager = PluginManager::new(ManagerParts {
+        catalog,
+        settings,
+        plugins: plugins.clone(),
+        bus: bus.clone(),
+        store: store.clone(),
+        storage: store.clone(),
+        users: store,
+        http: Arc::new(Nowhere),
+        chat: Arc::new(Nowhere),
+        clock: Arc::new(MachineClock),
+    });
+    manager.start_all().await.unwrap();
+    let running = plugins.load_full();
+    let handles: Vec<_> = running.plugins().cloned().collect();
+    assert_eq!(handles.len(), count, "{:?}", manager.list());
+    Running { bus, handles, _manager: manager }
+}
+
+fn record(descriptor: &Descriptor) -> PluginRecord {
+    PluginRecord {
+        name: descriptor.plugin_name(),
+        version: descriptor.package.version.to_owned(),
+        enabled: true,
+        granted: None,
+        config: serde_json::json!({}),
+        config_revision: 0,
+        quarantined: None,
+    }
+}
+
+/// Ports that no listener uses.
+struct Nowhere;
+
+#[async_trait]
+impl HttpPort for Nowhere {
+    async fn send(&self, _: &PluginName, _: HttpRequest) -> Result<HttpResponse, PluginError> {
+        Err(PluginError::permission("no network here"))
+    }
+}
+
+#[async_trait]
+impl ChatPort for Nowhere {
+    async fn post(&self, _: &PluginName, _: Post) -> Result<StoredRow, PluginError> {
+        Err(PluginError::permission("no rooms here"))
+    }
+}
+
+struct MachineClock;
+
+impl Clock for MachineClock {
+    fn now(&self) -> Time {
+        Time::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}

@@ -1,0 +1,7 @@
+//! What takes too long for every run; `cargo xtask test --long` asks for it.
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: `cargo xtask test --long` runs it"]
+async fn a_thousand_kills() {
+    crate::kill::kill_under_load(1000).await;
+}
