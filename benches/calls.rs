@@ -42,7 +42,8 @@ fn inline(host: &Runtime, table: &mut Table) {
         Candidate::new("inline, lent", |times| {
             host.block_on(async {
                 for _ in 0..times {
-                    let call = plugin.inline().unwrap().call("hear", TIMEOUT, |instance| instance.event(0, black_box(&event)));
+                    let call =
+                        plugin.inline().unwrap().call("hear", TIMEOUT, |instance| instance.event(0, black_box(&event)));
                     black_box(call.await).unwrap().unwrap();
                 }
             });

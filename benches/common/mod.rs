@@ -5,6 +5,7 @@
 
 pub(crate) mod bare;
 pub(crate) mod load;
+pub(crate) mod plugins;
 pub(crate) mod process;
 
 use std::time::{Duration, Instant};
