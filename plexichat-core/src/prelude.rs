@@ -1,6 +1,6 @@
 //! What every plugin uses: `use plexichat::prelude::*;`. Small on purpose; everything else is imported by its path.
 
-pub use serde_json::json;
+pub use serde_json::{Value, json};
 
 pub use crate::capability::chat::Post;
 pub use crate::capability::http::HttpClient;

@@ -1,14 +1,23 @@
 //! The test kit: what a plugin's tests, and a store's, are written with. Knows every part of the host and stands in for
 //! the server.
 
+mod bench;
 pub mod clock;
 pub mod compliance;
 pub mod conformance;
+mod ends;
+mod fault;
+mod host;
 pub mod http;
+mod logs;
+mod running;
 
 use std::future::Future;
 
 pub use clock::TestClock;
+pub use fault::Fault;
+pub use host::TestHost;
+pub use running::{RunningPlugin, Typed};
 
 /// What a test returns.
 pub type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -58,7 +58,7 @@ fn yes() -> bool {
 /// A replacement that a rule would redact again says that the two do not fit.
 fn check_replacement(config: &Config) -> std::result::Result<(), &'static str> {
     match Rules::new(&config.rules).redact(&config.replacement, &Folded::new(&config.replacement), "") {
-        Some(_) => Err("a rule redacts the replacement itself"),
+        Some(_) => Err("a rule redacts the `replacement` itself"),
         None => Ok(()),
     }
 }

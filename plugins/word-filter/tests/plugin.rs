@@ -1,5 +1,98 @@
-//! What every plugin must do.
+//! The word filter as people meet it: on the test kit's real host.
 
+use plexichat::message::MessageState;
+use plexichat::pipeline::Refusal;
+use plexichat::prelude::*;
+use plexichat::testing::{Fault, TestHost, TestResult};
 use plexichat_word_filter::WordFilter;
 
 plexichat::compliance!(WordFilter);
+
+fn host() -> TestHost {
+    TestHost::new().config(json!({
+        "rules": [
+            {"pattern": "swordfish", "action": "reject"},
+            {"pattern": "hush", "action": "flag", "name": "secrets"},
+            {"pattern": "darn", "action": "redact"},
+            {"pattern": "darn swordfish", "action": "reject"},
+        ]
+    }))
+}
+
+#[plexichat::test]
+async fn rejects_without_storing() -> TestResult {
+    let plugin = host().start::<WordFilter>().await?;
+    for text in
+        ["swordfish", "the SWORDFISH!", "ｓｗｏｒｄｆｉｓｈ", "sword\u{200B}fish", "darn swordfish", "s̶w̶o̶r̶d̶f̶i̶s̶h̶"]
+    {
+        let refused = plugin.post("alice", text).await;
+        let Err(Refusal::Rejected { finding, .. }) = refused else { panic!("{text:?}: {refused:?}") };
+        assert_eq!(finding.code, "banned_word");
+        assert!(!format!("{finding:?}").contains("fish"), "a finding does not repeat the word: {finding:?}");
+    }
+    assert_eq!(plugin.messages(), []);
+    Ok(())
+}
+
+#[plexichat::test]
+async fn redacts_what_is_stored() -> TestResult {
+    let plugin = host().start::<WordFilter>().await?;
+    let stored = plugin.post("alice", "Darn, a d\u{200B}arn darned day").await?;
+    assert_eq!(stored.row.text, "***, a *** darned day");
+    assert_eq!(plugin.messages()[0].text, stored.row.text);
+    Ok(())
+}
+
+#[plexichat::test]
+async fn flags_and_lets_through() -> TestResult {
+    let plugin = host().start::<WordFilter>().await?;
+    let stored = plugin.post("alice", "hush now").await?;
+    assert_eq!((stored.row.text.as_str(), stored.row.state), ("hush now", MessageState::Stored));
+    plugin.idle().await?;
+    let flagged =
+        plugin.events().into_iter().find(|event| event.name == "message_flagged").ok_or("no flag was told")?;
+    assert!(flagged.data()?.to_string().contains("rule `secrets`"));
+    Ok(())
+}
+
+#[plexichat::test]
+async fn lets_everything_else_through() -> TestResult {
+    let plugin = host().start::<WordFilter>().await?;
+    for text in ["swordfishing", "a sword, a fish", "hushed", "schön", "👋"] {
+        assert_eq!(plugin.post("alice", text).await?.row.text, text);
+    }
+    Ok(())
+}
+
+#[plexichat::test]
+async fn a_filter_that_fails_lets_nothing_through() -> TestResult {
+    for fault in [Fault::Error, Fault::Panic, Fault::Timeout] {
+        for hook in ["scan_message", "rewrite_message"] {
+            let plugin = host().fault(hook, fault).start::<WordFilter>().await?;
+            let refused = plugin.post("alice", "hello").await;
+            assert!(matches!(refused, Err(Refusal::ScannerUnavailable { .. })), "{hook} {fault:?}: {refused:?}");
+            assert_eq!(plugin.messages(), []);
+        }
+    }
+    Ok(())
+}
+
+#[track_caller]
+fn check(config: Value, pointer: &str) {
+    let problems = (plexichat_word_filter::PLEXICHAT_PLUGIN.entry.check_config)(&config);
+    let pointers: Vec<&str> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+    assert_eq!(pointers, [pointer], "{problems:?}");
+}
+
+#[test]
+fn bad_patterns_are_found_before_anything_starts() {
+    check(
+        json!({"rules": [{"pattern": "a", "action": "redact"}, {"pattern": "", "action": "flag"}]}),
+        "/rules/1/pattern",
+    );
+    check(json!({"rules": [{"pattern": "\u{200B} \u{AD}", "action": "flag"}]}), "/rules/0/pattern");
+    check(json!({"rules": [{"pattern": "a", "action": "explode"}]}), "/rules/0/action");
+    check(json!({"rules": [{"pattern": "a", "action": "flag", "regex": true}]}), "/rules/0/regex");
+    check(json!({"replacement": ""}), "/replacement");
+    check(json!({"rules": [{"pattern": "darn", "action": "redact"}], "replacement": "DARN"}), "");
+}

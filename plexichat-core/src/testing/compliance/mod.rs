@@ -1,5 +1,7 @@
 //! What every plugin must do, whatever it is for: `plexichat::compliance!(MyPlugin)` in a crate's tests runs it all.
 
+mod running;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -45,6 +47,31 @@ macro_rules! compliance {
             #[test]
             fn unknown_keys_are_refused() {
                 subject().unknown_keys_are_refused();
+            }
+
+            #[test]
+            fn starts_stops_and_starts_again() -> $crate::testing::TestResult {
+                subject().starts_stops_and_starts_again()
+            }
+
+            #[test]
+            fn does_not_start_without_its_grant() -> $crate::testing::TestResult {
+                subject().does_not_start_without_its_grant()
+            }
+
+            #[test]
+            fn panics_are_contained() -> $crate::testing::TestResult {
+                subject().panics_are_contained()
+            }
+
+            #[test]
+            fn commands_answer_without_arguments() -> $crate::testing::TestResult {
+                subject().commands_answer_without_arguments()
+            }
+
+            #[test]
+            fn secrets_stay_secret() -> $crate::testing::TestResult {
+                subject().secrets_stay_secret()
             }
 
             #[test]

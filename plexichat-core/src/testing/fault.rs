@@ -1,0 +1,142 @@
+//! A running plugin with a fault built in: what a test sees when a hook hangs, fails or panics. Knows no host.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+
+use crate::command::{CommandCall, CommandReply};
+use crate::descriptor::{Descriptor, Hook, Instance};
+use crate::error::{PluginError, Result};
+use crate::event::Event;
+use crate::message::{MessagePatch, MessageView, ScanError, Verdict};
+use crate::plugin::Health;
+use crate::plugin::security::Security;
+
+/// How a call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It never comes back.
+    Timeout,
+    /// It returns an error.
+    Error,
+    /// It panics.
+    Panic,
+}
+
+/// The faults of one plugin, by the methods that have them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Faults(Vec<(String, Fault)>);
+
+impl Faults {
+    pub(super) fn add(&mut self, method: &str, fault: Fault) {
+        self.0.push((method.to_owned(), fault));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The methods that the host never calls, so that their faults would show nothing.
+    pub(super) fn unknown(&self, descriptor: &Descriptor) -> Option<String> {
+        let known: Vec<&str> = callable(descriptor).into_iter().chain(["initialize"]).collect();
+        let (method, _) = self.0.iter().find(|(method, _)| !known.contains(&method.as_str()))?;
+        Some(format!(
+            "plugin `{}` has no method `{method}` that the host calls; it has {}",
+            descriptor.name,
+            known.join(", ")
+        ))
+    }
+
+    async fn strike(&self, method: &str) -> std::result::Result<(), String> {
+        match self.0.iter().find(|(faulty, _)| faulty == method) {
+            None => Ok(()),
+            Some((_, Fault::Error)) => Err(format!("the test put an error into `{method}`")),
+            Some((_, Fault::Panic)) => panic!("the test put a panic into `{method}`"),
+            Some((_, Fault::Timeout)) => std::future::pending().await,
+        }
+    }
+
+    pub(super) async fn strike_plugin(&self, method: &str) -> Result<()> {
+        self.strike(method).await.map_err(PluginError::internal)
+    }
+
+    async fn strike_scan(&self, hook: Hook) -> std::result::Result<(), ScanError> {
+        self.strike(hook.as_str()).await.map_err(ScanError::Internal)
+    }
+}
+
+/// The methods of a plugin that the host calls once it runs.
+pub(super) fn callable(descriptor: &Descriptor) -> Vec<&'static str> {
+    let hooks = descriptor.hooks.iter().map(|spec| spec.hook.as_str());
+    let events = descriptor.events.iter().map(|spec| spec.method);
+    let commands = descriptor.commands.iter().map(|spec| spec.method);
+    hooks.chain(events).chain(commands).chain(["cleanup", "health"]).collect()
+}
+
+/// An instance whose calls strike its faults first.
+pub(super) struct Faulty {
+    pub(super) instance: Arc<dyn Instance>,
+    pub(super) descriptor: &'static Descriptor,
+    pub(super) faults: Faults,
+}
+
+impl Instance for Faulty {
+    fn event<'a>(&'a self, handler: usize, event: &'a Event) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.faults.strike_plugin(self.descriptor.events[handler].method).await?;
+            self.instance.event(handler, event).await
+        })
+    }
+
+    fn command(&self, command: usize, call: CommandCall) -> BoxFuture<'_, Result<CommandReply>> {
+        Box::pin(async move {
+            self.faults.strike_plugin(self.descriptor.commands[command].method).await?;
+            self.instance.command(command, call).await
+        })
+    }
+
+    fn security(&self) -> Option<&dyn Security> {
+        self.instance.security().map(|_| self as &dyn Security)
+    }
+
+    fn health(&self) -> BoxFuture<'_, Health> {
+        Box::pin(async move {
+            match self.faults.strike("health").await {
+                Ok(()) => self.instance.health().await,
+                Err(why) => Health::Down(why),
+            }
+        })
+    }
+
+    fn cleanup(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.faults.strike_plugin("cleanup").await?;
+            self.instance.cleanup().await
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.instance.as_any()
+    }
+}
+
+#[async_trait]
+impl Security for Faulty {
+    async fn rewrite_message(&self, message: &MessageView<'_>) -> std::result::Result<Option<MessagePatch>, ScanError> {
+        self.faults.strike_scan(Hook::RewriteMessage).await?;
+        match self.instance.security() {
+            Some(security) => security.rewrite_message(message).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn scan_message(&self, message: &MessageView<'_>) -> std::result::Result<Verdict, ScanError> {
+        self.faults.strike_scan(Hook::ScanMessage).await?;
+        match self.instance.security() {
+            Some(security) => security.scan_message(message).await,
+            None => Ok(Verdict::Allow),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Puts a host together for one plugin's tests: the real manager, guard, bus and pipeline over the store in memory. Knows
+//! nothing of what the plugin does.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::TestResult;
+use super::bench::{self, Bench};
+use super::clock::TestClock;
+use super::fault::{Fault, Faults};
+use super::http::RecordingHttp;
+use super::running::{Parts, RunningPlugin};
+use crate::capability::http::{HttpRequest, HttpResponse};
+use crate::catalog::Catalog;
+use crate::descriptor::{Descriptor, Entry, Registered};
+use crate::error::Result as PluginResult;
+use crate::permission::{Permission, PermissionSet};
+use crate::problem::Problem;
+use crate::settings::{IsolationLevel, PluginSettings, Settings};
+use crate::store::memory::MemoryStore;
+use crate::store::{PluginRecord, PluginStore};
+
+/// A host being put together.
+///
+/// It grants what the plugin's descriptor asks for, and starts with its default configuration.
+#[must_use = "nothing runs before `start`"]
+pub struct TestHost {
+    config: Value,
+    granted: Option<PermissionSet>,
+    settings: PluginSettings,
+    faults: Faults,
+    http: Arc<RecordingHttp>,
+    clock: Arc<TestClock>,
+    store: Option<Arc<MemoryStore>>,
+    others: Vec<&'static Descriptor>,
+}
+
+impl Default for TestHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestHost {
+    /// A host with nothing set.
+    pub fn new() -> Self {
+        Self {
+            config: json!({}),
+            granted: None,
+            settings: PluginSettings::default(),
+            faults: Faults::default(),
+            http: Arc::default(),
+            clock: Arc::default(),
+            store: None,
+            others: Vec::new(),
+        }
+    }
+
+    /// What the plugin is configured with, over its defaults.
+    pub fn config(mut self, config: Value) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Grants these permissions, instead of all that the plugin asks for.
+    pub fn grant(mut self, permissions: &[Permission]) -> Self {
+        self.granted = Some(PermissionSet::of(permissions));
+        self
+    }
+
+    /// Changes what an operator can set about the plugin: where it runs, how long its calls may take.
+    pub fn settings(mut self, change: impl FnOnce(&mut PluginSettings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Puts a fault into a method of the plugin: every call of it hangs, fails or panics.
+    pub fn fault(mut self, method: &str, fault: Fault) -> Self {
+        self.faults.add(method, fault);
+        self
+    }
+
+    /// Answers what the plugin asks for over HTTP.
+    pub fn http(mut self, script: impl Fn(&HttpRequest) -> PluginResult<HttpResponse> + Send + Sync + 'static) -> Self {
+        self.http = RecordingHttp::scripted(script);
+        self
+    }
+
+    /// Runs on this store: what an earlier host left in it is still there.
+    pub fn store(mut self, store: Arc<MemoryStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Runs another plugin beside it, such as one that it requires, with its default configuration and all that it asks for.
+    pub fn beside<Q: Registered>(mut self) -> Self {
+        self.others.push(Q::DESCRIPTOR);
+        self
+    }
+
+    /// Starts the plugin.
+    ///
+    /// # Errors
+    /// Where it does not run: the manager's reason.
+    ///
+    /// # Cancel safety
+    /// A dropped call stops what it started.
+    pub async fn start<P: Registered>(self) -> TestResult<RunningPlugin<P>> {
+        if let Some(unknown) = self.faults.unknown(P::DESCRIPTOR) {
+            return Err(unknown.into());
+        }
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::with_clock(self.clock.clone())));
+        let bench = Bench::new(self.clock.clone(), self.faults);
+        // One small leak for each started test: descriptors live as long as the program.
+        let entry = Entry { start: bench::start::<P>, ..P::DESCRIPTOR.entry };
+        let subject: &'static Descriptor = Box::leak(Box::new(Descriptor { entry, ..*P::DESCRIPTOR }));
+
+        let mut settings = Settings::default();
+        let mut set = |descriptor: &Descriptor, change: PluginSettings| {
+            let grant = change.grant.or(Some(descriptor.permission_set()));
+            settings.plugins.insert(descriptor.plugin_name(), PluginSettings { grant, ..change });
+        };
+        for other in &self.others {
+            set(other, PluginSettings::default());
+            install(&store, other, json!({})).await?;
+        }
+        set(&bench::OBSERVER, PluginSettings { isolation: IsolationLevel::Inline, ..PluginSettings::default() });
+        install(&store, &bench::OBSERVER, json!({})).await?;
+        set(subject, PluginSettings { grant: self.granted, ..self.settings });
+        install(&store, subject, self.config).await?;
+
+        let plugins: Vec<_> = self.others.into_iter().chain([subject, &bench::OBSERVER]).collect();
+        let catalog = Catalog::of(&plugins).map_err(|problems| listed(&problems))?;
+        let parts = Parts { catalog, settings, store, bench, http: self.http };
+        RunningPlugin::start(parts, subject.plugin_name()).await
+    }
+}
+
+/// What an operator's install would have left in the store; a store that was used before keeps what it has.
+async fn install(store: &MemoryStore, descriptor: &Descriptor, config: Value) -> TestResult {
+    let name = descriptor.plugin_name();
+    if store.plugins().await?.iter().any(|record| record.name == name) {
+        return Ok(());
+    }
+    let record = PluginRecord {
+        name,
+        version: descriptor.package.version.to_owned(),
+        enabled: true,
+        granted: None,
+        config,
+        config_revision: 0,
+        quarantined: None,
+    };
+    Ok(store.save_plugin(record).await?)
+}
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
