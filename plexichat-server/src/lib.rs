@@ -10,6 +10,7 @@ pub mod data_dir;
 mod egress;
 mod http;
 pub mod live;
+pub mod outbox;
 pub mod store;
 mod telemetry;
 

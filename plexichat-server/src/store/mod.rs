@@ -4,5 +4,8 @@
 pub mod rows;
 pub mod sqlite;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use rows::{CreateError, NewToken, Role, Room, Scope, StoredToken, TokenId, TokenInfo, User};
 pub use sqlite::{OpenError, Store};

@@ -1,4 +1,4 @@
-//! People and their API tokens.
+//! The rows of people and of their API tokens. Knows hashes, not tokens, and no sign-in.
 
 use async_trait::async_trait;
 use plexichat::capability::users::{UserPort, UserView};

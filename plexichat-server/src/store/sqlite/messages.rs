@@ -48,7 +48,8 @@ impl Appender {
 
     /// A group begins: its messages have one time.
     pub(super) fn begin(&mut self) {
-        self.now = Time::now();
+        // The machine's clock may be set back; a room's messages go forwards.
+        self.now = self.now.max(Time::now());
     }
 
     /// The transaction is undone: what was remembered of it is wrong.

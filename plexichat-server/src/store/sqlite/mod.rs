@@ -13,6 +13,9 @@ mod rooms;
 mod values;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, RwLock};

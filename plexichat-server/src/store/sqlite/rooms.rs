@@ -1,4 +1,4 @@
-//! Rooms.
+//! The rooms' rows. Knows neither who may enter nor what is said in them.
 
 use plexichat::id::{RoomId, UserId};
 use plexichat::message::Time;

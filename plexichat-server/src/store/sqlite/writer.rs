@@ -1,6 +1,7 @@
 //! The one thread that writes. It takes whatever waits, up to a bound, into one transaction, so that many messages share
 //! one trip to the disk; whoever waits for them is told by `completion`, while the next group is already under way.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -136,7 +137,7 @@ struct Writing {
 
 impl Writing {
     fn run(mut self, connection: Connection, waiting: &Receiver<Job>) {
-        let mut group = Vec::with_capacity(GROUP);
+        let mut group = VecDeque::with_capacity(GROUP);
         let mut open = true;
         while open {
             let Ok(first) = waiting.recv() else { break };
@@ -146,7 +147,7 @@ impl Writing {
                     open = false;
                     break;
                 }
-                group.push(job);
+                group.push_back(job);
                 if group.len() == GROUP {
                     break;
                 }
@@ -156,13 +157,18 @@ impl Writing {
             }
         }
         self.completion.end();
-        // Closing the last connection checkpoints the log and removes it.
+        // So that the one file has everything; a reader's connection may keep the log from being removed.
+        if self.broken.is_none()
+            && let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
+            tracing::warn!(%error, "writing the log back to the database");
+        }
         if let Err((_, error)) = connection.close() {
             tracing::warn!(%error, "closing the database");
         }
     }
 
-    fn commit(&mut self, connection: &Connection, group: &mut Vec<Job>) {
+    fn commit(&mut self, connection: &Connection, group: &mut VecDeque<Job>) {
         let size = group.len();
         let mut done = Vec::with_capacity(size);
         if let Some(error) = &self.broken {
@@ -188,13 +194,14 @@ impl Writing {
     fn transact(
         &mut self,
         connection: &Connection,
-        group: &mut Vec<Job>,
+        group: &mut VecDeque<Job>,
         done: &mut Vec<Done>,
     ) -> rusqlite::Result<()> {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut insert = Appender::prepare(connection)?;
         self.appender.begin();
-        for job in group.drain(..) {
+        // Not `drain`: after an error whatever is left must still be there to be refused.
+        while let Some(job) = group.pop_front() {
             match job {
                 Job::Append(commit) => self.append(connection, &mut insert, commit, done)?,
                 Job::Work(work) => run(connection, work, done)?,

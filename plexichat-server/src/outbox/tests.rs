@@ -1,0 +1,316 @@
+//! Every message is told, in the order of its room, whatever dies in between.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
+use plexichat::id::MessageId;
+use plexichat::pipeline::Outbox as _;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::store::testing::{Bench, Ends, Place};
+
+/// An outbox that runs.
+struct Running {
+    told: Arc<Mutex<Vec<Delivery>>>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Tells with this, and notes what was told.
+    fn start<F>(outbox: &Outbox, store: &Store, tell: impl Fn(Delivery) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let told = Arc::<Mutex<Vec<Delivery>>>::default();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let note = told.clone();
+        let tell = move |delivery: Delivery| {
+            let (note, telling) = (note.clone(), tell(delivery.clone()));
+            async move {
+                telling.await?;
+                note.lock().expect("no panic").push(delivery);
+                Ok::<_, String>(())
+            }
+        };
+        let (outbox, store) = (outbox.clone(), store.clone());
+        let task = tokio::spawn(async move {
+            let stopped = async move {
+                let _ = stopped.await;
+            };
+            outbox.run(store, tell, stopped, Duration::from_millis(200)).await;
+        });
+        Self { told, stop, task }
+    }
+
+    fn told(&self) -> Vec<Delivery> {
+        self.told.lock().expect("no panic").clone()
+    }
+
+    async fn wait_for(&self, count: usize) {
+        let waited = tokio::time::timeout(Duration::from_secs(20), async {
+            while self.told().len() < count {
+                sleep(Duration::from_millis(2)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "told {} of {count}", self.told().len());
+    }
+
+    async fn stop(self) -> Vec<Delivery> {
+        self.stop.send(()).expect("it runs");
+        self.task.await.expect("no panic");
+        Arc::into_inner(self.told).expect("all ended").into_inner().expect("no panic")
+    }
+}
+
+async fn ok(_: Delivery) -> Result<(), String> {
+    Ok(())
+}
+
+async fn open(place: &Place) -> (Outbox, Bench) {
+    let outbox = Outbox::new();
+    let bench = Bench::with_outbox(place.open(), Arc::<Ends>::default(), Arc::new(outbox.clone())).await;
+    (outbox, bench)
+}
+
+/// Each message once, and those of each room in their order.
+#[track_caller]
+fn check(told: &[Delivery], expected: usize) {
+    let ids: HashSet<MessageId> = told.iter().map(|delivery| delivery.row.id).collect();
+    assert_eq!((told.len(), ids.len()), (expected, expected));
+    check_order(told);
+}
+
+#[track_caller]
+fn check_order(told: &[Delivery]) {
+    let mut last = HashMap::new();
+    for delivery in told {
+        let row = &delivery.row;
+        let before = last.insert(row.room_id, row.seq);
+        assert!(before.is_none_or(|before| before < row.seq), "{} after {before:?}", row.seq);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_told_as_they_were_committed() {
+    let place = Place::new();
+    let (outbox, bench) = open(&place).await;
+    let running = Running::start(&outbox, &bench.store, ok);
+    let rooms = [bench.room("one").await, bench.room("two").await];
+    join_all((0..600).map(|number| bench.post(rooms[number % 2], "hello"))).await;
+    running.wait_for(600).await;
+    check(&running.stop().await, 600);
+    assert_eq!(bench.store.outbox_finished().await, Ok(600), "and will not be told again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_process_did_not_tell_is_told_first() {
+    let place = Place::new();
+    let (_, first) = open(&place).await;
+    let room = first.room("general").await;
+    join_all((0..700).map(|_| first.post(room, "before"))).await;
+    // The process dies.
+    std::mem::forget(first);
+
+    let (outbox, second) = open(&place).await;
+    // Some are posted before the outbox runs: they wait behind the old ones.
+    join_all((0..5).map(|_| second.post(room, "after"))).await;
+    let running = Running::start(&outbox, &second.store, ok);
+    running.wait_for(705).await;
+    join_all((0..5).map(|_| second.post(room, "live"))).await;
+    running.wait_for(710).await;
+    check(&running.stop().await, 710);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_finished_is_told_again_and_what_was_is_not() {
+    let place = Place::new();
+    let (outbox, first) = open(&place).await;
+    let (good, stuck) = (first.room("good").await, first.room("stuck").await);
+    let running = Running::start(&outbox, &first.store, move |delivery: Delivery| async move {
+        if delivery.row.room_id == stuck { std::future::pending().await } else { Ok(()) }
+    });
+    join_all((0..10).map(|_| first.post(good, "told"))).await;
+    running.wait_for(10).await;
+    join_all((0..10).map(|_| first.post(stuck, "not told"))).await;
+    join_all((0..3).map(|_| first.post(good, "told behind one that is not"))).await;
+    running.wait_for(13).await;
+    // A room that is stuck holds no other one up, and the stop does not wait for it for ever.
+    check(&running.stop().await, 13);
+    first.store.close().await;
+
+    let (outbox, second) = open(&place).await;
+    let running = Running::start(&outbox, &second.store, ok);
+    running.wait_for(13).await;
+    let told = running.stop().await;
+    check(&told, 13);
+    assert_eq!(told.iter().filter(|delivery| delivery.row.room_id == stuck).count(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_message_of_a_room_is_told_at_a_time() {
+    let place = Place::new();
+    let (outbox, bench) = open(&place).await;
+    let rooms = [bench.room("one").await, bench.room("two").await];
+    let now = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let together = Arc::new(AtomicUsize::new(0));
+    let running = Running::start(&outbox, &bench.store, {
+        let (now, together) = (now.clone(), together.clone());
+        move |delivery: Delivery| {
+            let (now, together) = (now.clone(), together.clone());
+            async move {
+                let room = usize::from(delivery.row.room_id == rooms[1]);
+                assert_eq!(now[room].fetch_add(1, Ordering::SeqCst), 0, "another one of the room is being told");
+                together.fetch_max(now.iter().map(|now| now.load(Ordering::SeqCst)).sum(), Ordering::SeqCst);
+                // Later ones take less time, so that they would overtake.
+                sleep(Duration::from_millis(20 / delivery.row.seq)).await;
+                now[room].fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            }
+        }
+    });
+    join_all((0..40).map(|number| bench.post(rooms[number % 2], "hello"))).await;
+    running.wait_for(40).await;
+    check(&running.stop().await, 40);
+    assert_eq!(together.load(Ordering::SeqCst), 2, "but of two rooms two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_told_is_tried_again_in_its_place() {
+    let place = Place::new();
+    let (outbox, bench) = open(&place).await;
+    let room = bench.room("general").await;
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let running = Running::start(&outbox, &bench.store, {
+        let attempts = attempts.clone();
+        move |delivery: Delivery| {
+            let attempts = attempts.clone();
+            async move {
+                let first_two = delivery.row.seq == 2 && attempts.fetch_add(1, Ordering::SeqCst) < 2;
+                if first_two { Err("not now".to_owned()) } else { Ok(()) }
+            }
+        }
+    });
+    join_all((0..5).map(|_| bench.post(room, "hello"))).await;
+    running.wait_for(5).await;
+    check(&running.stop().await, 5);
+    assert_eq!(attempts.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_panics_each_time_is_left_out() {
+    let place = Place::new();
+    let (outbox, bench) = open(&place).await;
+    let room = bench.room("general").await;
+    let running = Running::start(&outbox, &bench.store, |delivery: Delivery| async move {
+        assert_ne!(delivery.row.text, "poison");
+        Ok(())
+    });
+    bench.post(room, "before").await;
+    bench.post(room, "poison").await;
+    bench.post(room, "after").await;
+    running.wait_for(2).await;
+    let told = running.stop().await;
+    assert_eq!(told.iter().map(|delivery| &*delivery.row.text).collect::<Vec<_>>(), ["before", "after"]);
+    assert_eq!(bench.store.outbox_finished().await, Ok(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_is_read_from_the_store() {
+    let place = Place::new();
+    let (outbox, bench) = open(&place).await;
+    let rooms = [bench.room("one").await, bench.room("two").await];
+    let (go, going) = watch::channel(false);
+    let running = Running::start(&outbox, &bench.store, move |_| {
+        let mut going = going.clone();
+        async move {
+            going.wait_for(|going| *going).await.map_err(|error| error.to_string())?;
+            Ok(())
+        }
+    });
+    // Twelve of them are as large as the queue may be.
+    let text = "x".repeat(QUEUE_BYTES / 12);
+    for _ in 0..40 {
+        bench.post(rooms[0], &text).await;
+    }
+    let total = TAKEN + QUEUE_MESSAGES + 1000;
+    for start in (40..total).step_by(500) {
+        join_all((start..total.min(start + 500)).map(|number| bench.post(rooms[number % 2], "hello"))).await;
+    }
+    {
+        let waiting = outbox.queue.waiting();
+        assert!(waiting.overflown && waiting.bytes <= QUEUE_BYTES && waiting.deliveries.len() <= QUEUE_MESSAGES);
+    }
+    go.send(true).expect("it listens");
+    running.wait_for(total).await;
+    // It is on the fast way again.
+    bench.post(rooms[0], "live").await;
+    running.wait_for(total + 1).await;
+    assert!(!outbox.queue.waiting().overflown);
+    check(&running.stop().await, total + 1);
+}
+
+/// Processes that die at any moment: every message is told, in its order, and few are told twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_message_is_lost_over_many_deaths() {
+    let seed = u64::from_le_bytes(*MessageId::new().as_bytes().last_chunk().expect("eight bytes"));
+    println!("seed {seed:#x}");
+    let mut random = seed | 1;
+    let mut below = |limit: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % limit
+    };
+    let place = Place::new();
+    let (mut posted, mut told) = (0, Vec::new());
+    let mut rooms = Vec::new();
+    for round in 0..12 {
+        let (outbox, bench) = open(&place).await;
+        if rooms.is_empty() {
+            rooms = vec![bench.room("one").await, bench.room("two").await, bench.room("three").await];
+        }
+        let delay = below(3);
+        let running = Running::start(&outbox, &bench.store, move |_| async move {
+            sleep(Duration::from_millis(delay)).await;
+            Ok(())
+        });
+        let count = below(120);
+        join_all((0..count).map(|number| bench.post(rooms[number as usize % 3], "hello"))).await;
+        posted += count as usize;
+        sleep(Duration::from_millis(below(150))).await;
+        // Without a stop: what is in memory is gone.
+        running.task.abort();
+        let _ = running.task.await;
+        let this_time = running.told.lock().expect("no panic").clone();
+        check_order(&this_time);
+        told.extend(this_time);
+        assert!(bench.store.outbox_finished().await.expect("reads") <= posted as u64, "round {round}");
+    }
+    let (outbox, bench) = open(&place).await;
+    let left = posted as u64 - bench.store.outbox_finished().await.expect("reads");
+    let running = Running::start(&outbox, &bench.store, ok);
+    running.wait_for(left as usize).await;
+    let last = running.stop().await;
+    check(&last, left as usize);
+    told.extend(last);
+    let ids: HashSet<MessageId> = told.iter().map(|delivery| delivery.row.id).collect();
+    assert_eq!(ids.len(), posted, "seed {seed:#x}");
+    assert_eq!(bench.store.outbox_finished().await, Ok(posted as u64));
+}
+
+#[tokio::test]
+async fn enqueueing_never_waits() {
+    let place = Place::new();
+    let (outbox, bench) = open(&place).await;
+    let room = bench.room("general").await;
+    bench.post(room, "hello").await;
+    let delivery = bench.store.outbox_after(0, 1).await.expect("reads").remove(0);
+    for number in 2..2 * QUEUE_MESSAGES as u64 {
+        outbox.enqueue(Delivery { outbox_id: number, ..delivery.clone() });
+    }
+    assert_eq!(outbox.queue.waiting().deliveries.len(), QUEUE_MESSAGES);
+}
