@@ -74,7 +74,7 @@ impl Incidents {
         Self(None)
     }
 
-    /// A plugin did not start. The guard of the instance told of a timeout or a panic; this tells that it came to nothing.
+    /// A plugin did not start: nothing of it was called, since its configuration is not valid.
     pub(crate) fn tell_start_failed(&self, plugin: &PluginName) {
         self.tell(Incident {
             plugin: plugin.clone(),

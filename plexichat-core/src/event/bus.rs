@@ -143,3 +143,6 @@ impl EventPort for Bus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,7 +182,11 @@ impl PluginManager {
                     self.start_instance(descriptor, config.value, None).await
                 } else {
                     let problems: Vec<String> = config.problems.iter().map(Problem::to_string).collect();
-                    Err(format!("its configuration is not valid: {}", problems.join("; ")))
+                    let cause = format!("its configuration is not valid: {}", problems.join("; "));
+                    tracing::warn!(plugin = %name, "the plugin did not start: {cause}");
+                    self.board().vitals(&name).set_last_error("initialize", Fault::Start, &cause);
+                    self.incidents.tell_start_failed(&name);
+                    Err(cause)
                 }
             }
             None => Err("it is not linked into this binary".to_owned()),
@@ -198,11 +202,7 @@ impl PluginManager {
                 self.board().live.insert(name.clone(), live);
                 Command::Started(name.clone())
             }
-            Err(cause) => {
-                tracing::warn!(plugin = %name, "the plugin did not start: {cause}");
-                self.board().vitals(name).set_last_error("initialize", Fault::Start, &cause);
-                Command::StartFailed(name.clone(), cause)
-            }
+            Err(cause) => Command::StartFailed(name.clone(), cause),
         };
         let is_started = matches!(command, Command::Started(_));
         let effects = {
@@ -215,8 +215,6 @@ impl PluginManager {
             drop(self.swap());
             tracing::info!(plugin = %name, "the plugin runs");
             self.announce(by, PluginEnabled::new(name.clone(), self.version(name), by.clone()));
-        } else {
-            self.incidents.tell_start_failed(name);
         }
         effects.unwrap_or_default()
     }

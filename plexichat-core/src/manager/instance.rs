@@ -14,7 +14,7 @@ use crate::descriptor::{Descriptor, FailMode, Hook};
 use crate::event::local::Mailbox;
 use crate::guard::{Call, CallError, Guard, GuardOptions, PluginHandle};
 use crate::id::PluginName;
-use crate::incident::Counters;
+use crate::incident::{Counters, Fault};
 use crate::isolation::tasks::GuardedTasks;
 use crate::permission::Permission;
 use crate::settings::{HookSettings, IsolationLevel};
@@ -96,7 +96,8 @@ impl Live {
 }
 
 impl PluginManager {
-    /// Starts an instance of a linked plugin with a configuration. Why it did not start is for the operator.
+    /// Starts an instance of a linked plugin with a configuration. Why it did not start is told in the log, and returned for
+    /// the operator.
     pub(super) async fn start_instance(
         &self,
         descriptor: &'static Descriptor,
@@ -137,7 +138,12 @@ impl PluginManager {
                 let plugin = Arc::new(PluginHandle::new(descriptor, instance, scope, guard, settings.timeouts));
                 return Ok(self.live(plugin, &settings.hooks, before));
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => {
+                let cause = error.to_string();
+                guard.report(Fault::Start, "initialize", &cause, 0);
+                cause
+            }
+            // The guard has told of these.
             Err(CallError::Timeout) => format!("`initialize` took longer than {timeout:?}"),
             Err(CallError::Panicked(message)) => format!("`initialize` panicked: {message}"),
             Err(error) => error.to_string(),

@@ -320,4 +320,6 @@ fn fits(wanted: &str, there: &str) -> bool {
 }
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;
