@@ -8,9 +8,12 @@ pub mod auth;
 mod cli;
 pub mod data_dir;
 mod egress;
+mod error;
 mod http;
 pub mod live;
 pub mod outbox;
+mod ports;
+mod stop;
 pub mod store;
 mod telemetry;
 

@@ -54,7 +54,7 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle, BuildError> {
     let counts = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)?
-        .set_buckets_for_metric(Matcher::Suffix("_batch".to_owned()), &counts)?
+        .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), &counts)?
         .install_recorder()?;
     describe();
     Ok(handle)
@@ -63,9 +63,41 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle, BuildError> {
 /// How often what was counted is folded together; without it, what nobody scrapes would pile up.
 pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+/// What each counter and gauge tells; those that others count are described here too, since this is what is read.
+const COUNTERS: &[(&str, &str)] = &[
+    ("plexichat_http_requests_total", "Requests answered, by method, route and status"),
+    ("plexichat_http_connections_total", "Connections accepted"),
+    ("plexichat_messages_stored_total", "Messages stored"),
+    ("plexichat_store_failed_commits_total", "Groups of writes that were not stored"),
+    ("plexichat_outbox_retries_total", "Messages that plugins could not be told of at once"),
+    ("plexichat_live_gaps_total", "Times a listener was told to read the history itself"),
+    ("plexichat_live_lags_total", "Times a listener fell behind and was read to from the store"),
+    ("plexichat_plugin_calls_total", "Calls into a plugin that ended"),
+    ("plexichat_plugin_errors_total", "Calls that returned an error that blames the plugin"),
+    ("plexichat_plugin_timeouts_total", "Calls that took too long"),
+    ("plexichat_plugin_panics_total", "Calls and tasks that panicked"),
+    ("plexichat_plugin_refused_total", "Calls that were not made: breaker open, or too many at once"),
+    ("plexichat_plugin_events_total", "Events that a plugin's handlers were given"),
+    ("plexichat_plugin_shed_events_total", "Events that were left out because too many waited"),
+];
+
+const GAUGES: &[(&str, &str)] = &[
+    ("plexichat_websocket_connections", "WebSocket connections now"),
+    ("plexichat_outbox_open", "Messages that plugins are being told of"),
+    ("plexichat_outbox_oldest_seconds", "Age of the oldest message that plugins were not told of"),
+    ("plexichat_plugin_calls_in_flight", "Calls into a plugin that run now"),
+    ("plexichat_plugin_mailbox_events", "Events that wait for a plugin"),
+    ("plexichat_plugin_tasks", "Tasks of a plugin that run now"),
+];
+
 fn describe() {
-    metrics::describe_counter!("plexichat_http_requests_total", "Requests answered, by method, route and status");
+    for (name, what) in COUNTERS {
+        metrics::describe_counter!(*name, *what);
+    }
+    for (name, what) in GAUGES {
+        metrics::describe_gauge!(*name, *what);
+    }
     metrics::describe_histogram!("plexichat_http_request_seconds", "Time from a request's head to its answer's head");
-    metrics::describe_counter!("plexichat_http_connections_total", "Connections accepted");
-    metrics::describe_gauge!("plexichat_websocket_connections", "WebSocket connections now");
+    metrics::describe_histogram!("plexichat_store_commit_seconds", "Time of a commit, with its sync to disk");
+    metrics::describe_histogram!("plexichat_store_group_size", "Writes in one commit");
 }

@@ -105,6 +105,11 @@ impl PluginManager {
         manager
     }
 
+    /// What runs now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.parts.plugins.load_full()
+    }
+
     /// All plugins, linked or installed, by name.
     pub fn list(&self) -> Vec<PluginInfo> {
         let board = self.board();

@@ -167,6 +167,14 @@ fn is_config_leaf(linked: &[&'static Descriptor], pointer: &str) -> bool {
     !super::effective::joins(&(plugin.entry.config_schema)(), inner)
 }
 
+/// The address with `localhost` in numbers: it is always this machine, and an empty root has no files to look names up.
+fn numbered(address: &str) -> String {
+    match address.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => address.to_owned(),
+    }
+}
+
 fn pointer(keys: &[&str]) -> String {
     keys.iter().fold(String::new(), |mut pointer, key| {
         push_key(&mut pointer, key);
@@ -185,7 +193,7 @@ impl Reader<'_> {
         let defaults = ServerSettings::default();
         ServerSettings {
             listen: self
-                .parse("/server/listen", |text| match text.parse::<SocketAddr>() {
+                .parse("/server/listen", |text| match numbered(text).parse::<SocketAddr>() {
                     Ok(address) => Ok(address),
                     Err(_) => Err(Problem::new("", "this is no address to listen on")
                         .hint("an address and a port, such as `127.0.0.1:8080` or `[::]:8080`")),

@@ -1,7 +1,7 @@
 //! `plexichat bundle …`: what is linked into this binary, without a server.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Failure;
 use super::output::{Output, cell, table};
@@ -43,11 +43,11 @@ fn text(info: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     #[test]
     fn an_empty_bundle_says_so() {
         let text = super::text(&json!({ "name": "plexichat", "version": "1.0.0", "core": "0.1.0", "plugins": [] }));
         assert_eq!(text, "plexichat 1.0.0, core 0.1.0\nno plugin is linked\n");
     }
-
-    use serde_json::json;
 }

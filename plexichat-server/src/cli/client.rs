@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{ClientArgs, Failure};
 use crate::egress;
-use crate::http::ErrorBody;
+use crate::error::ErrorBody;
 
 /// Where a server leaves its address.
 pub(crate) const ADDRESS_FILE: &str = "address";

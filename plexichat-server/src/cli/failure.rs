@@ -44,6 +44,11 @@ impl Failure {
         Self { status: 0, messages: Vec::new(), hint: None }
     }
 
+    /// What cannot work as configured and was told on stdout already: status 78.
+    pub(crate) fn told() -> Self {
+        Self { status: CANNOT_WORK, messages: Vec::new(), hint: None }
+    }
+
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

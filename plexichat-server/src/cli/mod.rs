@@ -3,10 +3,13 @@
 
 mod bundle;
 mod client;
+mod config;
 mod failure;
 mod output;
 mod plugin;
 mod room;
+mod serve;
+mod settings;
 mod token;
 
 use std::path::PathBuf;
@@ -40,6 +43,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve: REST, WebSocket, plugins, over an embedded store.
+    Serve(serve::ServeArgs),
     /// List, inspect and change the plugins of a running server.
     Plugin(plugin::PluginArgs),
     /// Make, list and revoke API tokens of a running server.
@@ -48,6 +53,8 @@ enum Command {
     Room(room::RoomArgs),
     /// Tell what is linked into this binary.
     Bundle(bundle::BundleArgs),
+    /// Check and show the settings.
+    Config(config::ConfigArgs),
 }
 
 /// Where the running server is, and who asks.
@@ -80,6 +87,8 @@ pub(crate) fn run(bundle: &Bundle, arguments: impl IntoIterator<Item = std::ffi:
         Command::Plugin(arguments) => on_runtime(plugin::run(arguments, &mut output)),
         Command::Token(arguments) => on_runtime(token::run(arguments, &mut output)),
         Command::Room(arguments) => on_runtime(room::run(arguments, &mut output)),
+        Command::Serve(arguments) => serve::run(&arguments, bundle),
+        Command::Config(arguments) => config::run(arguments, bundle, &mut output),
         Command::Bundle(arguments) => bundle::run(&arguments, bundle, &mut output),
     };
     match result {
@@ -134,6 +143,11 @@ mod tests {
         check("room create", false);
         check("room list --token-file t", true);
         check("bundle info", true);
+        check("serve --listen 127.0.0.1:0 --data-dir d --config f --log-format json --log-level debug", true);
+        check("serve --log-format xml", false);
+        check("config check --config plexichat.toml", true);
+        check("config show --json", true);
+        check("config", false);
         check("bundle info --server http://127.0.0.1:1", false);
         check("nonsense", false);
         check("", false);

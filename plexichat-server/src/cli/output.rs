@@ -17,6 +17,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether programs read it.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints a value: as JSON, or as text that the function makes of it.
     pub(crate) fn show(&mut self, value: &Value, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
         let shown = if self.json { pretty(value) } else { text(value) };

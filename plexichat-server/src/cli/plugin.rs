@@ -1,6 +1,7 @@
 //! `plexichat plugin …`: the plugins of a running server.
 
 use clap::{Args, Subcommand};
+use plexichat::settings::Origin;
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
@@ -28,9 +29,16 @@ enum PluginCommand {
     /// Show one plugin: manifest, state, health, what is granted.
     #[command(after_help = "Example:\n  plexichat plugin info echo")]
     Info(Named),
-    /// Install a linked plugin with the permissions it asks for.
-    #[command(after_help = "Example:\n  plexichat plugin install word-filter")]
-    Install(Named),
+    /// Install a linked plugin with the permissions that the bundle and the settings grant it, or with those you name.
+    #[command(after_help = "Examples:\n  plexichat plugin install word-filter\n  \
+                            plexichat plugin install fetcher --grant network_access")]
+    Install {
+        #[command(flatten)]
+        plugin: Named,
+        /// A permission to grant; may be given more than once.
+        #[arg(long, value_name = "PERMISSION")]
+        grant: Vec<plexichat::permission::Permission>,
+    },
     /// Uninstall a plugin. Its stored data stays unless you say otherwise.
     #[command(after_help = "Example:\n  plexichat plugin uninstall word-filter --remove-data")]
     Uninstall {
@@ -102,7 +110,10 @@ pub(super) async fn run(arguments: PluginArgs, output: &mut Output) -> Result<()
             let info = client.get(&address(&plugin, "")?).await?;
             output.show(&info, about)
         }
-        PluginCommand::Install(plugin) => act(&client, output, &plugin, "install", json!({})).await,
+        PluginCommand::Install { plugin, grant } => {
+            let body = if grant.is_empty() { json!({}) } else { json!({ "grant": grant }) };
+            act(&client, output, &plugin, "install", body).await
+        }
         PluginCommand::Uninstall { plugin, remove_data } => {
             act(&client, output, &plugin, "uninstall", json!({ "remove_data": remove_data })).await
         }
@@ -116,12 +127,21 @@ pub(super) async fn run(arguments: PluginArgs, output: &mut Output) -> Result<()
         PluginCommand::Config(ConfigCommand::Set { plugin, values }) => {
             let path = address(&plugin, "/config")?;
             let now = client.get_versioned(&path).await?;
-            let mut config = now.value["stored"].as_object().cloned().unwrap_or_default();
+            let mut config = stored(&now.value);
             change(&mut config, values);
             let set = client.put(&path, &Value::Object(config), now.etag.as_deref()).await?;
             output.show(&set, |set| pretty(&set["config"]))
         }
     }
+}
+
+/// What was set over the API before: what else counts comes from layers that stay where they are.
+fn stored(answer: &Value) -> Map<String, Value> {
+    let origins = answer["origins"].as_object().into_iter().flatten();
+    let here = origins.filter(|(_, origin)| *origin == &Value::from(Origin::Api.to_string()));
+    let top = |pointer: &str| pointer.split('/').nth(1).map(|key| key.replace("~1", "/").replace("~0", "~"));
+    let keys = here.filter_map(|(pointer, _)| top(pointer));
+    keys.map(|key| (key.clone(), answer["config"][&key].clone())).collect()
 }
 
 fn change(config: &mut Map<String, Value>, values: Vec<(String, Value)>) {
@@ -190,6 +210,15 @@ mod tests {
         check("empty=", Some(("empty", "".into())));
         check("=x", None);
         check("x", None);
+    }
+
+    #[test]
+    fn only_what_the_api_stored_is_sent_again() {
+        let answer = json!({
+            "config": { "prefix": "> ", "sides": 6, "lists": { "a": 1, "b": 2 } },
+            "origins": { "/prefix": "the API", "/sides": "default", "/lists/a": "the API", "/lists/b": "x.toml:1:1" },
+        });
+        assert_eq!(Value::Object(stored(&answer)), json!({ "prefix": "> ", "lists": { "a": 1, "b": 2 } }));
     }
 
     #[test]

@@ -151,7 +151,7 @@ async fn an_answer_is_bounded_in_size_and_time() {
         let frames = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![0_u8; 65_536]));
         axum::body::Body::from_stream(frames).into_response()
     };
-    let hangs = any(|| std::future::pending::<()>());
+    let hangs = any(std::future::pending::<()>);
     let port = serve(Router::new().route("/endless", get(endless)).route("/hangs", hangs)).await;
     let error = send(&everywhere(), &format!("http://127.0.0.1:{port}/endless"), &[]).await.unwrap_err();
     assert!(error.to_string().contains("more than 8388608 bytes"), "{error}");

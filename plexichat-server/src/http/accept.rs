@@ -21,6 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
 
+use crate::stop::stopped;
+
 /// How long a client may take for a request's head, and how long a connection may idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may leave us unable to write.
@@ -105,12 +107,6 @@ pub(crate) async fn serve(
         Ok(_) => 0,
         Err(_) => limit - places.available_permits(),
     }
-}
-
-/// Waits until the server stops, or whoever would say so is gone.
-pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // The guard it gives back must not live across an await.
-    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// A client that was gone before it was accepted says nothing about the next.

@@ -1,10 +1,16 @@
 //! What is in the binary: name, version, linked plugins. `GET /api/v1/bundle`, and the CLI without a server.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use plexichat::Descriptor;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::app::App;
+use super::output::Shown;
 use crate::Bundle;
+use crate::error::ApiError;
 
 /// What is in the binary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -35,6 +41,10 @@ pub(crate) struct LinkedPlugin {
     pub(crate) license: String,
 }
 
+pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Shown<BundleInfo>, ApiError> {
+    Ok(Shown(app.bundle.clone()))
+}
+
 impl BundleInfo {
     /// What a bundle says of itself.
     pub(crate) fn of(bundle: &Bundle) -> Self {
@@ -43,7 +53,7 @@ impl BundleInfo {
         Self {
             name: bundle.name.to_owned(),
             version: bundle.version.to_owned(),
-            core: env!("CARGO_PKG_VERSION").to_owned(),
+            core: plexichat::catalog::CORE_VERSION.to_owned(),
             plugins,
         }
     }

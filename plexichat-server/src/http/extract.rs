@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::error::{ApiError, Finding};
+use crate::error::{ApiError, Finding};
 
 /// The largest body of a request, in bytes.
 pub(crate) const BODY_MAX: usize = 1024 * 1024;

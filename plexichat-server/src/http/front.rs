@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::error::ApiError;
+use crate::error::ApiError;
 
 /// How long a request may take altogether.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,10 +1,28 @@
 //! The roads in over HTTP: who may call what, from one table.
 
-mod accept;
+pub(crate) mod accept;
+mod app;
+mod auth;
 mod bundle;
-mod error;
 mod extract;
 mod front;
+mod health;
+mod messages;
+mod openapi;
+mod output;
+mod plugins;
+mod rooms;
+mod routes;
+mod tokens;
+mod websocket;
 
+use std::sync::Arc;
+
+pub(crate) use app::App;
 pub(crate) use bundle::BundleInfo;
-pub(crate) use error::ErrorBody;
+pub(crate) use openapi::write as document;
+
+/// The whole service: the table's routes, each request and answer through [`front`].
+pub(crate) fn service(app: &Arc<App>) -> axum::Router {
+    routes::router(app).layer(axum::middleware::from_fn(front::front))
+}

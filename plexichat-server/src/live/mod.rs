@@ -1,3 +1,4 @@
 //! Who listens now, and what they missed.
 
 pub mod hub;
+pub(crate) mod websocket;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use plexichat::pipeline::Refusal;
 use plexichat::problem::Problem;
 use plexichat::store::StoreError;
 use schemars::JsonSchema;
@@ -43,7 +44,7 @@ pub(crate) struct Finding {
     pub(crate) message: String,
 }
 
-/// A failure on its way out. [`front`](super::front) gives it the request's identifier and writes it.
+/// A failure on its way out. [`front`](crate::http) gives it the request's identifier and writes it.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -151,19 +152,22 @@ impl IntoResponse for ApiError {
 
 impl From<Problem> for Finding {
     fn from(problem: Problem) -> Self {
-        let message = match (&problem.origin, &problem.hint) {
-            (None, None) => problem.message,
-            (None, Some(hint)) => format!("{} ({hint})", problem.message),
-            (Some(origin), None) => format!("{}, set in {origin}", problem.message),
-            (Some(origin), Some(hint)) => format!("{}, set in {origin} ({hint})", problem.message),
-        };
-        Self { pointer: problem.pointer, message }
+        let Problem { pointer, origin, mut message, hint } = problem;
+        // What came with the request needs no place, and a message may name it itself.
+        let here = plexichat::settings::Origin::Api.to_string();
+        if let Some(origin) = origin.filter(|origin| *origin != here && !message.contains(origin.as_str())) {
+            message.push_str(&format!(", set in {origin}"));
+        }
+        if let Some(hint) = hint {
+            message.push_str(&format!(" ({hint})"));
+        }
+        Self { pointer, message }
     }
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let unavailable = |message| Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
+        let unavailable = |message| Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", message);
         match error {
             StoreError::Full => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
@@ -183,8 +187,35 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        if let Refusal::Store(error) = refusal {
+            return error.into();
+        }
+        let status = StatusCode::from_u16(refusal.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut error = Self::new(status, refusal.code(), refusal.to_string());
+        error.hint = refusal.hint().map(str::to_owned);
+        match refusal {
+            Refusal::Invalid(problems) => error.details = problems.into_iter().map(Finding::from).collect(),
+            Refusal::Rejected { finding, .. } => {
+                // The code only: a finding's detail is for moderators.
+                error.details = vec![Finding { pointer: "/text".to_owned(), message: finding.code }];
+            }
+            // Whole seconds, and never too early.
+            Refusal::TooFast { retry_after } => return error.retry_after(retry_after.as_secs() + 1),
+            Refusal::ScannerUnavailable { .. } => return error.retry_after(5),
+            _ => {}
+        }
+        error
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use plexichat::descriptor::Hook;
+
     use super::*;
 
     #[track_caller]
@@ -200,8 +231,8 @@ mod tests {
     #[test]
     fn a_store_that_refuses_has_its_own_status() {
         check(StoreError::Full, 507, "storage_full");
-        check(StoreError::Unavailable("stopping".into()), 503, "store_unavailable");
-        check(StoreError::Failed("disk I/O error at /var/lib".into()), 503, "store_unavailable");
+        check(StoreError::Unavailable("stopping".into()), 503, "storage_unavailable");
+        check(StoreError::Failed("disk I/O error at /var/lib".into()), 503, "storage_unavailable");
     }
 
     #[test]
@@ -220,6 +251,22 @@ mod tests {
         assert!(!serde_json::to_string(&error.body("r")).unwrap().contains("/var/lib"));
     }
 
+    #[track_caller]
+    fn check_finding(problem: Problem, message: &str) {
+        assert_eq!(Finding::from(problem).message, message);
+    }
+
+    #[test]
+    fn a_finding_names_a_place_once() {
+        check_finding(Problem::new("/a", "is wrong"), "is wrong");
+        check_finding(
+            Problem::new("/a", "is wrong").origin("x.toml:1:1").hint("mend it"),
+            "is wrong, set in x.toml:1:1 (mend it)",
+        );
+        check_finding(Problem::new("/a", "is set in x.toml:1:1").origin("x.toml:1:1"), "is set in x.toml:1:1");
+        check_finding(Problem::new("/a", "is wrong").origin("the API"), "is wrong");
+    }
+
     #[test]
     fn empty_parts_are_left_out() {
         let body = serde_json::to_value(ApiError::not_found("no such room").body("r")).unwrap();
@@ -227,5 +274,36 @@ mod tests {
             body,
             serde_json::json!({ "error": { "code": "not_found", "message": "no such room", "request_id": "r" } })
         );
+    }
+
+    #[track_caller]
+    fn check_refusal(refusal: Refusal, status: u16, code: &str, retry_after: Option<&str>) {
+        let error = ApiError::from(refusal);
+        assert_eq!((error.status.as_u16(), error.code), (status, code));
+        let found = error.headers.iter().find(|(name, _)| name == "retry-after");
+        assert_eq!(found.map(|(_, value)| value.to_str().unwrap()), retry_after, "{code}");
+    }
+
+    #[test]
+    fn each_refusal_has_its_status() {
+        check_refusal(Refusal::NoRoom, 404, "room_not_found", None);
+        check_refusal(Refusal::Forbidden, 403, "forbidden", None);
+        check_refusal(Refusal::TooLarge { limit: 1, found: 2 }, 413, "message_too_large", None);
+        check_refusal(Refusal::Invalid(vec![Problem::new("/text", "is empty")]), 422, "invalid_message", None);
+        check_refusal(Refusal::TooFast { retry_after: Duration::from_millis(10) }, 429, "rate_limited", Some("1"));
+        check_refusal(Refusal::Store(StoreError::Full), 507, "storage_full", None);
+        let plugin = "word-filter".parse().unwrap();
+        let unavailable = Refusal::ScannerUnavailable { plugin, hook: Hook::ScanMessage };
+        check_refusal(unavailable, 503, "scanner_unavailable", Some("5"));
+    }
+
+    #[test]
+    fn a_rejection_tells_the_code_and_no_more() {
+        let mut finding = plexichat::message::Finding::new("banned_word");
+        finding.detail = Some("matched `hunter2`".to_owned());
+        let error = ApiError::from(Refusal::Rejected { plugin: "word-filter".parse().unwrap(), finding });
+        assert_eq!((error.status.as_u16(), error.code), (422, "rejected"));
+        let body = serde_json::to_string(&error.body("r")).unwrap();
+        assert!(body.contains("banned_word") && !body.contains("hunter2"), "{body}");
     }
 }

@@ -1,0 +1,184 @@
+//! `plexichat config …`: the settings, without a server.
+
+use clap::{Args, Subcommand};
+use plexichat::catalog::Catalog;
+use plexichat::settings::Settings;
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::output::{Output, cell, plain};
+use super::settings::{SettingsArgs, load};
+use crate::Bundle;
+
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  plexichat config check --config plexichat.toml\n  plexichat config example > plexichat.toml"
+)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Find everything that is wrong with the settings; exit status 78 where there is something.
+    #[command(after_help = "Example:\n  plexichat config check --config plexichat.toml")]
+    Check(SettingsArgs),
+    /// Show what counts and where each value was set, secrets masked. What was set over the API is in the store and not here.
+    #[command(after_help = "Example:\n  plexichat config show --json")]
+    Show(SettingsArgs),
+    /// Print a settings file with everything that can be set, to begin with.
+    #[command(after_help = "Example:\n  plexichat config example > plexichat.toml")]
+    Example,
+}
+
+pub(super) fn run(arguments: ConfigArgs, bundle: &Bundle, output: &mut Output) -> Result<(), Failure> {
+    match arguments.command {
+        ConfigCommand::Check(arguments) => match load(bundle, &arguments) {
+            Ok(_) => output.show(&json!({ "problems": [] }), |_| "the settings are good".to_owned()),
+            Err(problems) if output.is_json() => {
+                output.show(&json!({ "problems": problems }), |_| String::new())?;
+                Err(Failure::told())
+            }
+            Err(problems) => Err(Failure::of_problems(&problems)),
+        },
+        ConfigCommand::Show(arguments) => {
+            let (catalog, settings) = load(bundle, &arguments).map_err(|problems| Failure::of_problems(&problems))?;
+            output.show(&Value::Array(entries(&catalog, &settings)), |entries| {
+                entries.as_array().into_iter().flatten().map(line).collect()
+            })
+        }
+        ConfigCommand::Example => {
+            let example = example(&load_without_operator(bundle)?);
+            output.show(&json!({ "example": example }), |_| example.clone())
+        }
+    }
+}
+
+/// The linked plugins alone: an example must not depend on a file that is wrong.
+fn load_without_operator(bundle: &Bundle) -> Result<Catalog, Failure> {
+    Catalog::linked(bundle.expected).map_err(|problems| Failure::of_problems(&problems))
+}
+
+/// Each setting with its value and where it was set.
+fn entries(catalog: &Catalog, settings: &Settings) -> Vec<Value> {
+    let mut entries = Vec::new();
+    let mut put = |pointer: &str, value: Value, origin: String| {
+        let key = pointer.trim_start_matches('/').replace('/', ".");
+        entries.push(json!({ "key": key, "value": value, "origin": origin }));
+    };
+    let server = &settings.server;
+    for (pointer, value) in [
+        ("/server/listen", json!(server.listen.to_string())),
+        ("/server/public_url", json!(server.public_url)),
+        ("/server/data_dir", json!(server.data_dir.display().to_string())),
+    ] {
+        put(pointer, value, settings.origin(pointer).to_string());
+    }
+    for descriptor in catalog.plugins() {
+        let plugin = settings.plugin(&descriptor.plugin_name());
+        let root = format!("/plugins/{}", descriptor.name);
+        let grant: Option<Vec<_>> = plugin.grant.map(|grant| grant.iter().collect());
+        for (name, value) in [
+            ("enabled", json!(plugin.enabled)),
+            ("grant", json!(grant)),
+            ("hosts", json!(plugin.hosts)),
+            ("private_network", json!(plugin.private_network)),
+            ("isolation", json!(plugin.isolation)),
+        ] {
+            let pointer = format!("{root}/{name}");
+            put(&pointer, value, settings.origin(&pointer).to_string());
+        }
+        let config = settings.plugin_config(descriptor, None);
+        let shown = config.shown();
+        for (pointer, origin) in &config.origins {
+            let value = shown.pointer(pointer).cloned().unwrap_or(Value::Null);
+            put(&format!("{root}/config{pointer}"), value, origin.to_string());
+        }
+    }
+    entries
+}
+
+/// `server.listen = "127.0.0.1:8080"  # default`: what TOML would read.
+fn line(entry: &Value) -> String {
+    let (key, value, origin) = (cell(entry, "key"), plain(&entry["value"].to_string()), cell(entry, "origin"));
+    match entry["value"] {
+        Value::Null => format!("# {key} is not set\n"),
+        _ => format!("{key} = {value}  # {origin}\n"),
+    }
+}
+
+const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#` shows what counts without it, or an example.
+# Each may also be set as an environment variable: PLEXICHAT__SERVER__LISTEN, PLEXICHAT__PLUGINS__WORD_FILTER__ENABLED.
+
+[server]
+# The address to listen on.
+# listen = "127.0.0.1:8080"
+# The address that people use: pages of it may open WebSockets.
+# public_url = "https://chat.example.org"
+# The directory of the store and the first administrator's token.
+# data_dir = "data"
+"#;
+
+/// A file to begin with, with a section for each linked plugin.
+fn example(catalog: &Catalog) -> String {
+    let mut text = EXAMPLE.to_owned();
+    for plugin in catalog.plugins() {
+        text.push_str(&format!("\n# {}\n[plugins.{}]\n", plain(plugin.package.description), plugin.name));
+        text.push_str("# enabled = true\n");
+        if !plugin.permissions.is_empty() {
+            let names: Vec<String> = plugin.permissions.iter().map(|it| format!("\"{it}\"")).collect();
+            text.push_str(&format!("# grant = [{}]\n", names.join(", ")));
+        }
+        text.push_str("# isolation = \"runtime\"\n");
+        let schema = (plugin.entry.config_schema)();
+        let defaults = (plugin.entry.default_config)();
+        let properties = schema["properties"].as_object();
+        if properties.is_some_and(|properties| !properties.is_empty()) {
+            text.push_str(&format!("[plugins.{}.config]\n", plugin.name));
+        }
+        for (name, property) in properties.into_iter().flatten() {
+            if let Some(description) = property["description"].as_str() {
+                text.push_str(&format!("# {}\n", plain(description)));
+            }
+            let value = defaults.get(name).filter(|value| !value.is_null() && !value.is_object());
+            text.push_str(&format!("# {name} = {}\n", value.map_or_else(|| "…".to_owned(), ToString::to_string)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_toml() {
+        let entry = json!({ "key": "server.listen", "value": "127.0.0.1:1", "origin": "default" });
+        assert_eq!(line(&entry), "server.listen = \"127.0.0.1:1\"  # default\n");
+        let entry = json!({ "key": "server.public_url", "value": null, "origin": "default" });
+        assert_eq!(line(&entry), "# server.public_url is not set\n");
+    }
+
+    #[test]
+    fn the_example_is_a_good_file() {
+        let catalog = Catalog::default();
+        let example = example(&catalog);
+        let file = Some(("example.toml", example.as_bytes()));
+        let settings = Settings::load(&plexichat::settings::Sources { file, ..Default::default() }).unwrap();
+        assert_eq!(settings.server, Settings::default().server);
+        // And so it is with what it shows.
+        let shown: String = example
+            .lines()
+            .map(|line| {
+                let setting = line.strip_prefix("# ").filter(|line| line.contains(" = "));
+                format!("{}\n", setting.unwrap_or(line))
+            })
+            .collect();
+        let file = Some(("example.toml", shown.as_bytes()));
+        let settings = Settings::load(&plexichat::settings::Sources { file, ..Default::default() }).unwrap();
+        assert_eq!(settings.server.public_url.as_deref(), Some("https://chat.example.org"));
+    }
+}

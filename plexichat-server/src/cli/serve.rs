@@ -1,0 +1,236 @@
+//! `plexichat serve`: builds the parts, runs them, takes them down in order.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use plexichat::catalog::Catalog;
+use plexichat::host::{Host, Ports};
+use plexichat::pipeline::Limits;
+use plexichat::secret::Secret;
+use plexichat::settings::Settings;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::Failure;
+use super::client::ADDRESS_FILE;
+use super::settings::{SettingsArgs, load};
+use crate::Bundle;
+use crate::auth::{Authenticator, FirstAdministrator, first_administrator};
+use crate::data_dir::DataDir;
+use crate::egress::{Egress, Reach};
+use crate::http::{self, App, BundleInfo, accept};
+use crate::live::hub::Hub;
+use crate::outbox::Outbox;
+use crate::ports::SystemClock;
+use crate::stop::{Signals, stopped};
+use crate::store::Store;
+use crate::telemetry::{self, LogFormat};
+
+/// How long requests in flight and WebSockets may take to end.
+const DRAIN: Duration = Duration::from_secs(30);
+/// How long what has begun in plugins may take to end.
+const DISPATCH_DRAIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  plexichat serve\n  plexichat serve --config plexichat.toml --log-format json\n\n\
+                        The first line on stdout is `listening on http://…`. SIGTERM and SIGINT drain and end, a second one \
+                        ends at once; SIGHUP is ignored.")]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// How log lines on stderr look.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter as RUST_LOG takes it.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+pub(super) fn run(arguments: &ServeArgs, bundle: &Bundle) -> Result<(), Failure> {
+    telemetry::start_logging(arguments.log_format, arguments.log_level.as_deref())
+        .map_err(|error| Failure::usage(format!("what is to be logged cannot be read: {error}")))?;
+    let (catalog, settings) = load(bundle, &arguments.settings).map_err(|problems| Failure::of_problems(&problems))?;
+    let data_dir = DataDir::open(&settings.server.data_dir)
+        .map_err(|error| Failure::cannot_work(error.to_string()).hint(error.hint()))?;
+    let store = Store::open(&data_dir.database())
+        .map_err(|error| Failure::cannot_work(error.to_string()).hint(error.hint()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("server").build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(serve(bundle, catalog, settings, &data_dir, store));
+    // Everything that must end has ended; a thread that nobody can stop must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(
+    bundle: &Bundle,
+    catalog: Catalog,
+    settings: Settings,
+    data_dir: &DataDir,
+    store: Store,
+) -> Result<(), Failure> {
+    let mut signals = Signals::new().map_err(|error| Failure::new(format!("cannot take signals over: {error}")))?;
+    let (listener, address) = listen(settings.server.listen)?;
+    let metrics = telemetry::start_metrics().map_err(|error| Failure::new(format!("cannot count: {error}")))?;
+    make_first_administrator(&store, data_dir).await?;
+
+    let egress = Egress::new(reach(&settings)).map_err(|error| Failure::new(error.to_string()))?;
+    let bundle = BundleInfo::of(bundle);
+    let public_url = settings.server.public_url.clone();
+    let hub = Hub::new(Arc::new(store.clone()));
+    let outbox = Outbox::new();
+    let host = Host::new(
+        catalog,
+        settings,
+        Limits::default(),
+        Ports {
+            plugins: Arc::new(store.clone()),
+            messages: Arc::new(store.clone()),
+            storage: Arc::new(store.clone()),
+            users: Arc::new(store.clone()),
+            http: Arc::new(egress),
+            clock: Arc::new(SystemClock),
+            fanout: Arc::new(hub.clone()),
+            outbox: Arc::new(outbox.clone()),
+        },
+    );
+    host.manager.start_all().await.map_err(|error| Failure::new(format!("cannot start the plugins: {error}")))?;
+    // It stops after the last request, which may still store something.
+    let (stop_telling, mut telling_stops) = watch::channel(false);
+    let telling = tokio::spawn({
+        let (store, dispatcher) = (store.clone(), host.dispatcher.clone());
+        async move {
+            let tell = |delivery| {
+                let dispatcher = dispatcher.clone();
+                async move { dispatcher.dispatch(&delivery).await }
+            };
+            outbox.run(store, tell, stopped(&mut telling_stops), DISPATCH_DRAIN).await;
+        }
+    });
+
+    let (stop, stopping) = watch::channel(false);
+    let document =
+        http::document(&bundle).map_err(|error| Failure::new(format!("cannot describe the API: {error}")))?;
+    let app = Arc::new(App {
+        authenticator: Authenticator::new(store.clone()),
+        host: host.clone(),
+        store: store.clone(),
+        hub,
+        bundle,
+        public_url,
+        metrics: metrics.clone(),
+        stopping: stopping.clone(),
+        document,
+    });
+    let mut serving = tokio::spawn(accept::serve(listener, http::service(&app), stopping, DRAIN));
+    let upkeep = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(telemetry::UPKEEP_INTERVAL).await;
+            metrics.run_upkeep();
+        }
+    });
+    announce(data_dir, address)?;
+
+    let ended = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping: what has begun is finished first");
+            Ok(())
+        }
+        error = store.broken() => Err(Failure::new(format!("the store cannot go on: {error}"))
+            .hint("nothing that was acknowledged is lost; check the disk, then start again")),
+        _ = &mut serving => Err(Failure::new("the accept loop ended")),
+    };
+    let _ = stop.send(true);
+    let take_down = async {
+        if let Ok(left @ 1..) = serving.await {
+            tracing::warn!(left, "connections did not end in time");
+        }
+        // Plugins before the store: what they still say must be kept.
+        let _ = stop_telling.send(true);
+        let _ = telling.await;
+        host.manager.stop_all().await;
+        store.close().await;
+    };
+    tokio::select! {
+        () = take_down => {}
+        signal = signals.next() => {
+            return Err(Failure::new(format!("ended at once by a second signal ({signal})"))
+                .hint("what was acknowledged is stored"));
+        }
+    }
+    upkeep.abort();
+    let _ = std::fs::remove_file(data_dir.path().join(ADDRESS_FILE));
+    if ended.is_ok() {
+        tracing::info!("stopped");
+    }
+    ended
+}
+
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let opened = accept::listen(address).and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+    opened.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => "stop what listens there, or choose another address with `--listen`",
+            io::ErrorKind::PermissionDenied => "ports below 1024 are for root: choose a higher one with `--listen`",
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address: choose another one with `--listen`",
+            _ => "choose another address with `--listen`",
+        };
+        let what = match error.kind() {
+            io::ErrorKind::AddrInUse => "the address is in use".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::cannot_work(format!("cannot listen on {address}: {what}")).hint(hint)
+    })
+}
+
+/// The first line on stdout, and the file by which commands beside the server find it.
+fn announce(data_dir: &DataDir, address: SocketAddr) -> Result<(), Failure> {
+    // Whoever listens on every address is reached on this machine's own.
+    let reached = match address {
+        SocketAddr::V4(address) if address.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        SocketAddr::V6(address) if address.ip().is_unspecified() => {
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port()))
+        }
+        address => address,
+    };
+    data_dir
+        .write_private(ADDRESS_FILE, format!("http://{reached}\n").as_bytes())
+        .map_err(|error| Failure::new(error.to_string()).hint(error.hint()))?;
+    let mut stdout = io::stdout().lock();
+    // Whoever started us may not read it: that is no reason to end.
+    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    tracing::info!(%address, "listening");
+    Ok(())
+}
+
+async fn make_first_administrator(store: &Store, data_dir: &DataDir) -> Result<(), Failure> {
+    let given = std::env::var("PLEXICHAT_ADMIN_TOKEN").ok().filter(|token| !token.is_empty()).map(Secret::new);
+    let made = first_administrator(store, data_dir, given).await;
+    match made.map_err(|error| Failure::cannot_work(error.to_string()).hint(error.hint()))? {
+        FirstAdministrator::There => {}
+        FirstAdministrator::Given(user) => {
+            tracing::info!(user = %user.id, "the first administrator has the token of PLEXICHAT_ADMIN_TOKEN");
+        }
+        FirstAdministrator::Generated(user, secret) => {
+            let path = data_dir.admin_token();
+            tracing::info!(user = %user.id, file = %path.display(), "the first administrator's token was made");
+            let mut stderr = io::stderr().lock();
+            if stderr.is_terminal() {
+                let _ = writeln!(stderr, "administrator's token, shown this once: {}", secret.expose());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the settings let each plugin reach.
+fn reach(settings: &Settings) -> std::collections::HashMap<plexichat::id::PluginName, Reach> {
+    let reach = settings.plugins.iter().map(|(name, plugin)| {
+        let reach = Reach { hosts: plugin.hosts.clone(), private_network: plugin.private_network };
+        (name.clone(), reach)
+    });
+    reach.collect()
+}

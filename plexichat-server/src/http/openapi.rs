@@ -1,0 +1,167 @@
+//! `/openapi.json`: the table of routes as an OpenAPI 3.1 document.
+
+use std::sync::Arc;
+
+use aide::openapi::{
+    Components, Info, MediaType, OpenApi, Operation, ReferenceOr, Response as Documented, SchemaObject, SecurityScheme,
+    StatusCode as DocumentedStatus,
+};
+use aide::{OperationOutput, generate};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::app::App;
+use super::bundle::BundleInfo;
+use super::output;
+use super::routes::{self, Route};
+use crate::error::{ApiError, ErrorBody};
+
+/// The name of the one way to say who one is.
+pub(crate) const SECURITY_SCHEME: &str = "token";
+
+/// A document that is JSON already.
+pub(crate) struct Document(Bytes);
+
+impl IntoResponse for Document {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], self.0).into_response()
+    }
+}
+
+impl OperationOutput for Document {
+    type Inner = serde_json::Value;
+
+    fn inferred_responses(
+        context: &mut generate::GenContext,
+        _: &mut Operation,
+    ) -> Vec<(Option<DocumentedStatus>, Documented)> {
+        let response = output::documented::<serde_json::Value>(context, "An OpenAPI 3.1 document");
+        vec![(Some(DocumentedStatus::Code(200)), response)]
+    }
+}
+
+pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Document, ApiError> {
+    Ok(Document(app.document.clone()))
+}
+
+/// Documents that an operation may answer with this status, in the error shape.
+pub(crate) fn refusal(operation: &mut Operation, status: u16) {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Refused");
+    let response = generate::in_context(|context| output::documented::<ErrorBody>(context, reason));
+    let responses = &mut operation.responses.get_or_insert_default().responses;
+    responses.insert(DocumentedStatus::Code(status), ReferenceOr::Item(response));
+}
+
+/// Writes the document of the table.
+///
+/// # Errors
+/// What went wrong while it was put together.
+pub(crate) fn write(bundle: &BundleInfo) -> Result<Bytes, serde_json::Error> {
+    serde_json::to_vec(&document(bundle, routes::table)).map(Bytes::from)
+}
+
+fn document(bundle: &BundleInfo, table: fn() -> Vec<Route>) -> OpenApi {
+    generate::reset_context();
+    generate::extract_schemas(true);
+    generate::infer_responses(true);
+    let mut api = OpenApi {
+        info: Info {
+            title: bundle.name.clone(),
+            version: bundle.version.clone(),
+            description: Some("A chat server made of plugins. Every error has the shape of `ErrorBody`.".to_owned()),
+            ..Info::default()
+        },
+        ..OpenApi::default()
+    };
+    let scheme = SecurityScheme::Http {
+        scheme: "bearer".to_owned(),
+        bearer_format: Some("plx_…".to_owned()),
+        description: Some("A token from `plexichat token create`, in the `Authorization` header only".to_owned()),
+        extensions: Default::default(),
+    };
+    let components = api.components.get_or_insert_with(Components::default);
+    components.security_schemes.insert(SECURITY_SCHEME.to_owned(), ReferenceOr::Item(scheme));
+    let _: axum::Router<Arc<App>> = routes::documented(table()).finish_api(&mut api);
+    generate::reset_context();
+    api
+}
+
+/// A response with text, as the document tells it.
+pub(crate) fn text(description: &str) -> Documented {
+    let json_schema = schemars::json_schema!({ "type": "string" });
+    let schema = SchemaObject { json_schema, example: None, external_docs: None };
+    let mut response = Documented { description: description.to_owned(), ..Documented::default() };
+    response.content.insert("text/plain".to_owned(), MediaType { schema: Some(schema), ..MediaType::default() });
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn written() -> Value {
+        let bundle = BundleInfo {
+            name: "plexichat".to_owned(),
+            version: "1.0.0".to_owned(),
+            core: "0.1.0".to_owned(),
+            plugins: Vec::new(),
+        };
+        serde_json::from_slice(&write(&bundle).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_route_of_the_table_is_in_the_document() {
+        let document = written();
+        assert_eq!(document["openapi"].as_str().map(|version| version.starts_with("3.1")), Some(true));
+        for route in routes::table() {
+            let method = format!("{:?}", route.method).to_lowercase();
+            let operation = &document["paths"][route.path][&method];
+            assert!(operation["summary"].is_string(), "{method} {}", route.path);
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.keys().any(|status| status.starts_with(['1', '2'])), "{method} {}", route.path);
+            assert!(responses.contains_key("400"), "{method} {}", route.path);
+            let guarded = route.needs != super::super::auth::Needs::Nothing;
+            assert_eq!(operation["security"].is_array(), guarded, "{method} {}", route.path);
+            assert_eq!(responses.contains_key("401"), guarded, "{method} {}", route.path);
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn walk<'a>(value: &'a Value, references: &mut Vec<&'a str>) {
+            match value {
+                Value::Object(members) => {
+                    references.extend(members.get("$ref").and_then(Value::as_str));
+                    members.values().for_each(|member| walk(member, references));
+                }
+                Value::Array(items) => items.iter().for_each(|item| walk(item, references)),
+                _ => {}
+            }
+        }
+        let document = written();
+        let mut references = Vec::new();
+        walk(&document, &mut references);
+        assert!(references.contains(&"#/components/schemas/ErrorBody"));
+        for reference in references {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_described_with_its_key_and_both_outcomes() {
+        let document = written();
+        let operation = &document["paths"]["/api/v1/rooms/{id}/messages"]["post"];
+        let parameters = operation["parameters"].as_array().unwrap();
+        let names: Vec<&str> = parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+        assert!(names.contains(&"id") && names.contains(&"Idempotency-Key"), "{names:?}");
+        let responses = operation["responses"].as_object().unwrap();
+        for status in ["200", "201", "401", "403", "404", "413", "415", "422", "429", "503", "507"] {
+            assert!(responses.contains_key(status), "{status}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The table of routes: method, address, what it needs, what it answers. The router and the OpenAPI document are both built
+//! from it, so that neither has what the other lacks.
+
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{ApiMethodRouter, delete_with, get_with, post_with, put_with};
+use aide::openapi::Operation;
+use aide::operation::{OperationHandler, OperationInput, OperationOutput};
+use aide::transform::TransformOperation;
+use axum::handler::Handler;
+
+use super::app::App;
+use super::auth::{Needs, authorize};
+use super::{bundle, health, messages, openapi, plugins, rooms, tokens, websocket};
+use crate::store::Scope;
+
+/// One row of the table.
+pub(crate) struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the router has it too; tests hold the table by it"))]
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) needs: Needs,
+    router: ApiMethodRouter<Arc<App>>,
+}
+
+/// The methods that the table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+use Method::{Delete, Get, Post, Put};
+
+const PUBLIC: Needs = Needs::Nothing;
+const READ: Needs = Needs::Scope(Scope::Read);
+const WRITE: Needs = Needs::Scope(Scope::Write);
+const ADMIN: Needs = Needs::Scope(Scope::Admin);
+
+/// Every route. The last but one column are the statuses beyond those that every route of its kind has.
+pub(crate) fn table() -> Vec<Route> {
+    vec![
+        row(Get, "/healthz", PUBLIC, "Whether the process lives", &[], health::live),
+        row(Get, "/readyz", PUBLIC, "Whether it can serve: store and required plugins", &[], health::ready),
+        row(Get, "/metrics", PUBLIC, "Counters, for Prometheus", &[], health::metrics),
+        row(Get, "/openapi.json", PUBLIC, "This document", &[], openapi::show),
+        row(Get, "/api/v1/bundle", READ, "What is in the binary", &[], bundle::show),
+        row(Get, "/api/v1/auth/me", READ, "Who one is", &[], tokens::me),
+        row(Get, "/api/v1/tokens", READ, "List tokens: one's own, as administrator all", &[], tokens::list),
+        row(Post, "/api/v1/tokens", ADMIN, "Make a token for a person", &[409], tokens::create),
+        row(
+            Delete,
+            "/api/v1/tokens/{id}",
+            WRITE,
+            "Revoke a token: one's own, as administrator any",
+            &[],
+            tokens::revoke,
+        ),
+        row(Get, "/api/v1/rooms", READ, "List rooms by name", &[], rooms::list),
+        row(Post, "/api/v1/rooms", WRITE, "Make a room", &[409, 507], rooms::create),
+        row(Get, "/api/v1/rooms/{id}", READ, "Show a room", &[], rooms::show),
+        row(Get, "/api/v1/rooms/{id}/messages", READ, "Read a part of the history", &[], messages::history),
+        row(Post, "/api/v1/rooms/{id}/messages", WRITE, "Send a message", &[429, 507], messages::send),
+        row(Get, "/api/v1/ws", READ, "Open a WebSocket", &[426], websocket::open),
+        row(Get, "/api/v1/plugins", READ, "List the linked plugins", &[], plugins::list),
+        row(Get, "/api/v1/plugins/{name}", READ, "Show a plugin", &[], plugins::show),
+        row(Get, "/api/v1/plugins/{name}/schema", READ, "The schema of a plugin's configuration", &[], plugins::schema),
+        row(Post, "/api/v1/plugins/{name}/install", ADMIN, "Install a plugin", &[409], plugins::install),
+        row(Post, "/api/v1/plugins/{name}/uninstall", ADMIN, "Uninstall a plugin", &[409], plugins::uninstall),
+        row(Post, "/api/v1/plugins/{name}/enable", ADMIN, "Start a plugin", &[409], plugins::enable),
+        row(Post, "/api/v1/plugins/{name}/disable", ADMIN, "Stop a plugin", &[409], plugins::disable),
+        row(Post, "/api/v1/plugins/{name}/release", ADMIN, "Let a quarantined plugin run", &[409], plugins::release),
+        row(Get, "/api/v1/plugins/{name}/config", ADMIN, "Show a plugin's configuration", &[], plugins::config),
+        row(
+            Put,
+            "/api/v1/plugins/{name}/config",
+            ADMIN,
+            "Set a plugin's configuration",
+            &[409, 412],
+            plugins::set_config,
+        ),
+    ]
+}
+
+fn row<H, I, O, T>(
+    method: Method,
+    path: &'static str,
+    needs: Needs,
+    summary: &str,
+    statuses: &[u16],
+    handler: H,
+) -> Route
+where
+    H: Handler<T, Arc<App>> + OperationHandler<I, O>,
+    I: OperationInput,
+    O: OperationOutput,
+    T: 'static,
+{
+    let describe = described(|operation| {
+        let takes_body = operation.request_body.is_some();
+        operation.summary = Some(summary.to_owned());
+        operation.operation_id = Some(operation_id(method, path));
+        for status in common_statuses(path, needs, takes_body).chain(statuses.iter().copied()) {
+            openapi::refusal(operation, status);
+        }
+        secure(operation, needs);
+    });
+    let router = match method {
+        Get => get_with(handler, describe),
+        Post => post_with(handler, describe),
+        Put => put_with(handler, describe),
+        Delete => delete_with(handler, describe),
+    };
+    Route { method, path, needs, router }
+}
+
+/// The closure as aide wants it.
+fn described(describe: impl FnOnce(&mut Operation)) -> impl FnOnce(TransformOperation<'_>) -> TransformOperation<'_> {
+    |mut operation| {
+        describe(operation.inner_mut());
+        operation
+    }
+}
+
+/// The statuses that come from before the handler, and those of every handler of a kind.
+fn common_statuses(path: &str, needs: Needs, takes_body: bool) -> impl Iterator<Item = u16> {
+    let always = [400, 500, 503];
+    let guarded: &[u16] = if needs == Needs::Nothing { &[] } else { &[401, 403] };
+    let named: &[u16] = if path.contains('{') { &[404] } else { &[] };
+    let with_body: &[u16] = if takes_body { &[408, 413, 415, 422] } else { &[] };
+    always.into_iter().chain(guarded.iter().chain(named).chain(with_body).copied())
+}
+
+fn secure(operation: &mut Operation, needs: Needs) {
+    if let Needs::Scope(scope) = needs {
+        let scheme = openapi::SECURITY_SCHEME.to_owned();
+        operation.security.push([(scheme, vec![scope.as_str().to_owned()])].into_iter().collect());
+    }
+}
+
+/// `GET /api/v1/rooms/{id}/messages` is `get_rooms_id_messages`.
+fn operation_id(method: Method, path: &str) -> String {
+    let words = path.trim_start_matches("/api/v1").split('/').filter(|word| !word.is_empty());
+    let words = words.map(|word| word.trim_matches(['{', '}']).replace(['.', '-'], "_"));
+    let verb = format!("{method:?}").to_lowercase();
+    std::iter::once(verb).chain(words).collect::<Vec<_>>().join("_")
+}
+
+/// The router of the table, each route behind what it needs.
+pub(crate) fn router(app: &Arc<App>) -> axum::Router {
+    let guard = |route: Route| match route.needs {
+        Needs::Nothing => route.router,
+        Needs::Scope(scope) => {
+            let layer = axum::middleware::from_fn_with_state((app.clone(), scope), authorize);
+            route.router.route_layer(layer)
+        }
+    };
+    let router = table().into_iter().fold(axum::Router::new(), |router, route| {
+        let path = route.path;
+        router.route(path, axum::routing::MethodRouter::from(guard(route)))
+    });
+    router.with_state(app.clone())
+}
+
+/// The same routes, for the document.
+pub(crate) fn documented(table: Vec<Route>) -> ApiRouter<Arc<App>> {
+    table.into_iter().fold(ApiRouter::new(), |router, route| router.api_route(route.path, route.router))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_these_routes_are_public() {
+        let public: Vec<&str> =
+            table().iter().filter(|route| route.needs == Needs::Nothing).map(|route| route.path).collect();
+        assert_eq!(public, ["/healthz", "/readyz", "/metrics", "/openapi.json"]);
+    }
+
+    #[test]
+    fn what_changes_plugins_or_makes_tokens_is_the_administrators() {
+        for route in table() {
+            let changes = route.method != Get;
+            if changes && (route.path.contains("/plugins") || route.path == "/api/v1/tokens") {
+                assert_eq!(route.needs, ADMIN, "{:?} {}", route.method, route.path);
+            }
+            if changes {
+                assert_ne!(route.needs, READ, "{:?} {}", route.method, route.path);
+            }
+        }
+    }
+
+    #[test]
+    fn operations_have_names_of_their_own() {
+        let mut names: Vec<String> = table().iter().map(|route| operation_id(route.method, route.path)).collect();
+        assert!(names.contains(&"get_rooms_id_messages".to_owned()), "{names:?}");
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
