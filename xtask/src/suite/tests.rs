@@ -7,9 +7,6 @@ use super::{Counted, Session, need};
 use crate::failure::Result;
 use crate::process;
 
-/// How many kills the long suite makes; what is quick makes a few.
-const LONG_KILLS: &str = "1000";
-
 /// The second bundle, of hostile plugins, that end-to-end tests start.
 const FIXTURES: &str = "plexichat-fixtures-bundle";
 
@@ -18,12 +15,12 @@ pub(super) fn workspace(session: &Session<'_>) -> Result<()> {
     let mut build = process::cargo(&session.workspace.root);
     // The executables that end-to-end tests start, built with the very features of the tests.
     process::run(build.args(["build", "--workspace", "--bins", "--tests"]))?;
-    run(session, &["--workspace"], Choice::Usual, &[])
+    run(session, &["--workspace"], Choice::Usual)
 }
 
 /// One package's tests.
 pub(super) fn package(session: &Session<'_>, package: &str) -> Result<()> {
-    run(session, &["--package", package], Choice::Usual, &[])
+    run(session, &["--package", package], Choice::Usual)
 }
 
 /// One package's examples.
@@ -41,15 +38,15 @@ pub(super) fn documentation(session: &Session<'_>) -> Result<()> {
 
 pub(super) fn inventory(session: &Session<'_>) -> Result<()> {
     let features = "registry-inventory,host,testing";
-    run(session, &["--package", "plexichat-core", "--features", features], Choice::Usual, &[])
+    run(session, &["--package", "plexichat-core", "--features", features], Choice::Usual)
 }
 
 pub(super) fn clients(session: &Session<'_>) -> Result<()> {
-    run(session, &["--workspace"], Choice::Ignored("clients::"), &[])
+    run(session, &["--workspace"], Choice::Ignored("clients::"))
 }
 
 pub(super) fn long(session: &Session<'_>) -> Result<()> {
-    run(session, &["--workspace"], Choice::Named("kill::"), &[("PLEXICHAT_KILLS", LONG_KILLS)])
+    run(session, &["--workspace"], Choice::Ignored("long::"))
 }
 
 /// Which tests to run.
@@ -57,13 +54,11 @@ pub(super) fn long(session: &Session<'_>) -> Result<()> {
 enum Choice {
     /// Those that need nothing special.
     Usual,
-    /// Those whose name begins so.
-    Named(&'static str),
-    /// Those whose name begins so and that are left out otherwise: what they need has been brought.
+    /// Those whose name begins so and that are left out otherwise: they need what was brought, or time.
     Ignored(&'static str),
 }
 
-fn run(session: &Session<'_>, packages: &[&str], choice: Choice, environment: &[(&str, &str)]) -> Result<()> {
+fn run(session: &Session<'_>, packages: &[&str], choice: Choice) -> Result<()> {
     let workspace = session.workspace;
     let mut cargo = process::cargo(&workspace.root);
     let nextest = need::has_nextest(workspace);
@@ -72,7 +67,6 @@ fn run(session: &Session<'_>, packages: &[&str], choice: Choice, environment: &[
         false => cargo.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]),
     };
     cargo.args(packages).args(arguments(nextest, choice, session.filter.as_deref()));
-    cargo.envs(environment.iter().copied());
     cargo.env("PLEXICHAT_TEST_PYTHON", need::python(workspace));
     // Built before, with everything else; a test would otherwise build it.
     let fixtures = workspace.target.join("debug").join(FIXTURES);
@@ -85,13 +79,11 @@ fn run(session: &Session<'_>, packages: &[&str], choice: Choice, environment: &[
 /// How the runner is told which tests to run.
 fn arguments(nextest: bool, choice: Choice, filter: Option<&str>) -> Vec<String> {
     let words: Vec<&str> = match (nextest, choice) {
-        (true, Choice::Named(prefix)) => return vec!["--filterset".to_owned(), format!("test(/^{prefix}/)")],
         (true, Choice::Ignored(prefix)) => {
             let filterset = format!("test(/^{prefix}/)");
             return ["--run-ignored", "only", "--filterset", &filterset].map(str::to_owned).to_vec();
         }
         (_, Choice::Usual) => filter.into_iter().collect(),
-        (false, Choice::Named(prefix)) => vec!["--", prefix],
         (false, Choice::Ignored(prefix)) => vec!["--", "--ignored", prefix],
     };
     words.into_iter().map(str::to_owned).collect()
@@ -156,8 +148,6 @@ mod unit {
         assert_eq!(told(true, Choice::Usual, Some("echo")), "echo");
         assert_eq!(told(false, Choice::Usual, Some("echo")), "echo");
         assert_eq!(told(true, Choice::Usual, None), "");
-        assert_eq!(told(true, Choice::Named("kill::"), None), "--filterset test(/^kill::/)");
-        assert_eq!(told(false, Choice::Named("kill::"), None), "-- kill::");
         assert_eq!(told(true, Choice::Ignored("a::"), None), "--run-ignored only --filterset test(/^a::/)");
         assert_eq!(told(false, Choice::Ignored("a::"), None), "-- --ignored a::");
     }
