@@ -14,7 +14,7 @@ use crate::cause;
 use crate::error::{PluginError, Result as PluginResult};
 use crate::id::PluginName;
 use crate::incident::Fault;
-use crate::manager::snapshot::Snapshot;
+use crate::manager::snapshot::{Snapshot, Subscriber};
 use crate::pipeline::Announcer;
 
 /// The events that a plugin may miss when too many wait: they are not stored anywhere either.
@@ -99,6 +99,14 @@ impl Bus {
         Ok(completion)
     }
 
+    /// Whether an inline plugin handles the event, and this is another plugin's thread.
+    fn calls_elsewhere(&self, event: &Event) -> bool {
+        let plugins = self.plugins.load();
+        let is_inline = |subscriber: &Subscriber| subscriber.mailbox.is_none();
+        Handle::try_current().map_or(true, |here| here.id() != self.host.id())
+            && plugins.subscribers(&event.name).iter().any(is_inline)
+    }
+
     fn check_depth(&self, event: &Event) -> Result<(), PublishError> {
         if event.cause_depth <= CAUSE_DEPTH_MAX {
             return Ok(());
@@ -137,10 +145,15 @@ impl EventPort for Bus {
             event.cause_id = Some(cause.event_id());
             event.cause_depth = cause.next_depth();
         }
-        match self.publish(event).await {
-            Ok(_completion) => Ok(()),
-            Err(error) => Err(PluginError::transient(error.to_string())),
-        }
+        let published = if self.calls_elsewhere(&event) {
+            // Not on the emitter's thread: inline plugins run on the host's, whoever emits.
+            let (bus, event) = (self.clone(), Arc::new(event));
+            let publishing = self.host.spawn(async move { bus.publish(event).await.map(drop) });
+            publishing.await.map_err(|_| PluginError::transient("the server is stopping"))?
+        } else {
+            self.publish(event).await.map(drop)
+        };
+        published.map_err(|error| PluginError::transient(error.to_string()))
     }
 }
 

@@ -54,7 +54,13 @@ impl PluginManager {
                 board.records.insert(record.name.clone(), record);
             }
         }
-        match self.perform(Command::Boot, &Actor::system()).await {
+        let booted = self.perform(Command::Boot, &Actor::system()).await;
+        for (name, state) in self.board().lifecycle.states() {
+            if let State::Blocked { cause } = state {
+                tracing::warn!(plugin = %name, "the plugin is to run and cannot yet: {cause}");
+            }
+        }
+        match booted {
             Err(ManagerError::Store(error)) => Err(error),
             _ => Ok(()),
         }

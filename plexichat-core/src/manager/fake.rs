@@ -44,6 +44,8 @@ pub(crate) struct Fake {
     pub(crate) seen: Mutex<Vec<Value>>,
     pub(crate) causes: Mutex<Vec<(Option<String>, u8)>>,
     pub(crate) cleaned: AtomicUsize,
+    /// The names of the threads that its handlers ran on.
+    pub(crate) threads: Mutex<Vec<Option<String>>>,
 }
 
 /// How many fakes exist: none may be left behind.
@@ -93,6 +95,7 @@ impl Instance for Fake {
     fn event<'a>(&'a self, _: usize, event: &'a Event) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let data = event.data()?;
+            self.threads.lock().unwrap().push(thread::current().name().map(str::to_owned));
             self.seen.lock().unwrap().push(data.clone());
             let depth = cause::current().map_or(0, |cause| cause.next_depth());
             self.causes.lock().unwrap().push((cause::next_key(), depth));
@@ -145,8 +148,14 @@ fn start(services: Services, config: Value) -> BoxFuture<'static, std::result::R
             context.spawn(pending())?;
         }
         FAKES.fetch_add(1, Ordering::SeqCst);
-        let fake =
-            Fake { config, services, seen: Mutex::default(), causes: Mutex::default(), cleaned: AtomicUsize::new(0) };
+        let fake = Fake {
+            config,
+            services,
+            seen: Mutex::default(),
+            causes: Mutex::default(),
+            cleaned: AtomicUsize::new(0),
+            threads: Mutex::default(),
+        };
         Ok(Arc::new(fake) as Arc<dyn Instance>)
     })
 }

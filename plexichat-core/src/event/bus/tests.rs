@@ -162,3 +162,17 @@ async fn a_stopped_plugin_makes_nobody_wait() {
     disabled.await.unwrap().unwrap();
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inline_plugin_runs_on_the_hosts_threads_whoever_emits() {
+    const OTHERS: &[EventSpec] = &[EventSpec { method: "act", patterns: &[DO], own: false }];
+    let world = running([fake("a"), handling("inline-b", OTHERS)]).await;
+    let mut event = Event::json(DO, json!({}));
+    event.actor = Actor::plugin("a");
+    let services = world.with("a", |fake| fake.services.clone());
+    let context = crate::context::Context::<()>::new(services.clone());
+    context.spawn(async move { services.events.emit(services.scope.plugin(), event).await.unwrap() }).unwrap();
+    eventually("it is told", || seen(&world, "inline-b") == 1).await;
+    let thread = world.with("inline-b", |fake| fake.threads.lock().unwrap()[0].clone());
+    assert_ne!(thread.as_deref(), Some("a"));
+}
