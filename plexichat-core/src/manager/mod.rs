@@ -116,11 +116,6 @@ impl PluginManager {
         board.lifecycle.states().map(|(name, state)| self.info(&board, name, state)).collect()
     }
 
-    /// What runs now.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.parts.plugins.load_full()
-    }
-
     /// One plugin.
     pub fn get(&self, name: &PluginName) -> Option<PluginInfo> {
         let board = self.board();
