@@ -69,14 +69,9 @@ impl Bus {
     /// A dropped call may have reached some of the subscribers.
     pub async fn publish(&self, event: impl Into<Arc<Event>>) -> Result<Completion, PublishError> {
         let event = event.into();
-        let plugins = self.plugins.load();
-        let subscribers = plugins.subscribers(&event.name);
-        if subscribers.is_empty() {
-            return self.check_depth(&event).map(|()| Completion::default());
-        }
-        // A guard of the swap may not be held across a wait.
-        let plugins = arc_swap::Guard::into_inner(plugins);
         self.check_depth(&event)?;
+        // Not a guard of the swap, which may not be held across a wait.
+        let plugins = self.plugins.load_full();
         let subscribers = plugins.subscribers(&event.name);
         let mut completion = Completion::default();
         for subscriber in subscribers {
