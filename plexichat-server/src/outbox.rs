@@ -139,6 +139,7 @@ impl Outbox {
 
 impl pipeline::Outbox for Outbox {
     fn enqueue(&self, delivery: Delivery) {
+        metrics::counter!("plexichat_messages_stored_total").increment(1);
         let mut waiting = self.queue.waiting();
         let bytes = waiting.bytes + delivery.row.text.len();
         // Behind one that did not fit the others wait in the store too, so that the order stays.

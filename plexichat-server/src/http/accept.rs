@@ -144,6 +144,7 @@ async fn drive(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_header_size(HEADER_MAX)
         .max_buf_size(HEADER_MAX)
         .serve_connection(TokioIo::new(WriteDeadline::new(stream)), service)
         .with_upgrades();
@@ -282,8 +283,10 @@ mod tests {
     #[tokio::test]
     async fn an_endless_head_is_refused() {
         let server = start(Router::new());
-        let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(HEADER_MAX * 2));
-        assert!(exchange(server.address, &head).await.starts_with("HTTP/1.1 431"));
+        for length in [HEADER_MAX, 100_000, HEADER_MAX * 2] {
+            let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(length));
+            assert!(exchange(server.address, &head).await.starts_with("HTTP/1.1 431"), "{length}");
+        }
         let many = "x: y\r\n".repeat(101);
         assert!(exchange(server.address, &format!("GET / HTTP/1.1\r\n{many}\r\n")).await.starts_with("HTTP/1.1 431"));
     }
