@@ -173,14 +173,41 @@ pub fn mask(schema: &Value, value: &Value) -> Value {
 }
 
 /// Puts the secrets of the old value where the new one has the mask, so that what was shown can be sent back changed.
+///
+/// The items of a list may have moved: an item's secrets are taken from the one that was shown the same, else, in a list of
+/// the same length, from the one in its place. Where neither is there the mask stays, which no [`Secret`] takes: a secret
+/// never goes to an item that it does not belong to.
 pub fn unmask(schema: &Value, new: &mut Value, old: &Value) {
+    let (shown, sent) = (mask(schema, old), new.clone());
     for pointer in pointers(schema, new) {
-        if let (Some(value), Some(old)) = (new.pointer_mut(&pointer), old.pointer(&pointer))
-            && *value == MASK
+        if sent.pointer(&pointer).is_some_and(|value| value == MASK)
+            && let Some(source) = source(&pointer, &sent, &shown)
+            && let (Some(value), Some(old)) = (new.pointer_mut(&pointer), old.pointer(&source))
         {
             *value = old.clone();
         }
     }
+}
+
+/// Where the secret was that the mask at a pointer stands for.
+fn source(pointer: &str, sent: &Value, shown: &Value) -> Option<String> {
+    let ends = pointer.match_indices('/').map(|(end, _)| end).chain([pointer.len()]);
+    let list = ends.map(|end| &pointer[..end]).find(|above| sent.pointer(above).is_some_and(Value::is_array));
+    let Some(list) = list else { return Some(pointer.to_owned()) };
+    let (index, inner) = match pointer[list.len() + 1..].split_once('/') {
+        Some((index, inner)) => (index.parse::<usize>().ok()?, format!("/{inner}")),
+        None => (pointer[list.len() + 1..].parse().ok()?, String::new()),
+    };
+    let (new, old) = (sent.pointer(list)?.as_array()?, shown.pointer(list)?.as_array()?);
+    let same = |at: &usize| old.get(*at) == new.get(index);
+    let mut others = (0..old.len()).filter(same);
+    let at = match (same(&index), others.next(), others.next()) {
+        (true, ..) => index,
+        (false, Some(other), None) => other,
+        (false, None, _) if old.len() == new.len() => index,
+        _ => return None,
+    };
+    Some(format!("{list}/{at}{inner}"))
 }
 
 /// What a schema says of a place that is not to be looked into.

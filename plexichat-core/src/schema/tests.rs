@@ -264,3 +264,22 @@ fn secrets_are_masked_and_come_back() {
     assert_eq!(shown["rules"][0]["token"], "t");
     assert_eq!(shown["timeout"], 6);
 }
+
+#[test]
+fn secrets_follow_the_items_of_a_list() {
+    let schema = config_schema::<Settings>();
+    let rule = |word: &str, token: &str| json!({"word": word, "token": token});
+    let old = json!({"rules": [rule("a", "1"), rule("b", "2"), rule("c", "3")]});
+    let check = |rules: Value, tokens: [&str; 3]| {
+        let mut new = json!({"rules": rules});
+        crate::secret::unmask(&schema, &mut new, &old);
+        let found: Vec<&str> =
+            new["rules"].as_array().unwrap().iter().filter_map(|rule| rule["token"].as_str()).collect();
+        assert_eq!(found, &tokens[..found.len()], "{new}");
+    };
+    check(json!([rule("a", "***"), rule("b", "***"), rule("c", "***")]), ["1", "2", "3"]);
+    check(json!([rule("c", "***"), rule("a", "***"), rule("b", "***")]), ["3", "1", "2"]);
+    check(json!([rule("b", "***"), rule("c", "***")]), ["2", "3", ""]);
+    check(json!([rule("a", "***"), rule("new", "***"), rule("c", "9")]), ["1", "2", "9"]);
+    check(json!([rule("new", "***"), rule("b", "***")]), ["***", "2", ""]);
+}

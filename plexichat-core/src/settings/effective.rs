@@ -93,6 +93,13 @@ impl Effective {
     /// One problem for each pinned value that it would change, naming where it is set.
     pub fn to_store(&self, wanted: &Value) -> Result<Value, Vec<Problem>> {
         let mut wanted = wanted.clone();
+        for pointer in secret::pointers(&self.schema, &wanted) {
+            // A secret that another layer brings stays there.
+            let is_brought = self.origins.get(&pointer).is_some_and(|origin| *origin != Origin::Api);
+            if is_brought && wanted.pointer(&pointer).is_some_and(|value| value == secret::MASK) {
+                crate::schema::remove(&mut wanted, &pointer);
+            }
+        }
         secret::unmask(&self.schema, &mut wanted, &self.value);
         let mut conflicts = Vec::new();
         for (pointer, origin) in self.pinned() {

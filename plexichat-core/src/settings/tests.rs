@@ -422,3 +422,16 @@ fn the_api_cannot_change_what_is_pinned() {
         /limit: is set in plexichat.toml:1:52 and cannot be changed here (change it there, or remove it there first)"#]]
     .assert_eq(&lines(&config.to_store(&wanted).unwrap_err()));
 }
+
+#[test]
+fn a_secret_stays_in_the_layer_that_brings_it() {
+    let bundle = "plugins.echo.config = { api_key = { env = 'KEY' } }";
+    let settings = load(bundle, "", &[("KEY", "hunter2")]).unwrap();
+    let config = settings.plugin_config(LINKED[0], None);
+    assert!(config.problems.is_empty());
+    let stored = config.to_store(&config.shown()).unwrap();
+    assert!(!stored.to_string().contains("hunter2") && stored.get("api_key").is_none(), "{stored}");
+    let stored = config.to_store(&json!({"api_key": "another"})).unwrap();
+    let config = settings.plugin_config(LINKED[0], Some(&stored));
+    assert_eq!(config.to_store(&config.shown()).unwrap()["api_key"], "another");
+}
