@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::load::UNLIMITED;
 use crate::support::websocket::WebSocket;
 use crate::support::{Client, Setup};
 
@@ -130,7 +131,7 @@ async fn listeners_hear_live_and_catch_up_by_number() {
 
 #[tokio::test]
 async fn a_listener_that_joins_under_load_misses_nothing() {
-    let server = Setup::new().start();
+    let server = Setup::new().config(UNLIMITED).start();
     let client = server.client();
     let room = client.room("lobby").await;
     const COUNT: u64 = 200;

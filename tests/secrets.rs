@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::support::websocket::WebSocket;
-use crate::support::{Server, Setup};
+use crate::support::{Client, Server, Setup};
 
 #[tokio::test]
 async fn a_token_is_in_no_output() {
     let canary = format!("plx_{}", "c0ffee42".repeat(8));
     let setup = Setup::new().environment("PLEXICHAT_ADMIN_TOKEN", &canary).argument("--log-format").argument("json");
     let server = setup.environment("RUST_LOG", "trace").start();
-    let client = server.client().with_token(Some(&canary));
+    let client = Client::new(server.address, Some(canary.clone()));
     let room = client.room("lobby").await;
     let mut said = Vec::new();
     for path in [

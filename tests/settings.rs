@@ -6,7 +6,7 @@ use crate::support::Setup;
 
 #[test]
 fn every_finding_comes_at_once_with_its_place() {
-    let setup = Setup::new().config(
+    let setup = Setup::new().listen_as_set().config(
         "[server]\nlisten = \"nowhere\"\ncolour = \"red\"\n\n[plugins.eco]\nenabled = true\n\n[plugins.echo]\nenabled = \
          \"yes\"\nisolation = \"moon\"\n\n[plugins.echo.config]\nprefix = 7\nnam = \"e\"\n",
     );
@@ -16,11 +16,11 @@ fn every_finding_comes_at_once_with_its_place() {
     assert_eq!(checked.status.code(), Some(78));
     let checked = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
     for (place, what) in [
-        ("plexichat.toml:2:", "nowhere"),
+        ("plexichat.toml:2:", "listen"),
         ("plexichat.toml:3:", "colour"),
         ("plexichat.toml:5:", "eco"),
         ("plexichat.toml:9:", "enabled"),
-        ("plexichat.toml:10:", "moon"),
+        ("plexichat.toml:10:", "isolation"),
         ("plexichat.toml:13:", "prefix"),
         ("plexichat.toml:14:", "nam"),
     ] {
@@ -44,7 +44,7 @@ fn a_file_that_is_no_toml_is_shown_where_it_breaks() {
 
 #[test]
 fn a_mistake_in_the_environment_is_named() {
-    let failed = Setup::new().environment("PLEXICHAT__SERVER__LISTEN", "nowhere").fail();
+    let failed = Setup::new().listen_as_set().environment("PLEXICHAT__SERVER__LISTEN", "nowhere").fail();
     assert_eq!(failed.status.code(), Some(78));
     assert!(failed.stderr.contains("PLEXICHAT__SERVER__LISTEN"), "{}", failed.stderr);
     let failed = Setup::new().environment("PLEXICHAT__SERVER__LISTN", "127.0.0.1:0").fail();

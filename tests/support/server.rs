@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     config: Option<PathBuf>,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    /// Whether it listens on a free port, whatever the settings say.
+    free_port: bool,
 }
 
 impl Setup {
@@ -33,7 +35,7 @@ impl Setup {
     pub(crate) fn of(binary: &Path) -> Self {
         let data = Arc::new(tempfile::Builder::new().prefix("plexichat-test-").tempdir().unwrap());
         std::fs::create_dir(data.path().join("data")).unwrap();
-        Self { binary: binary.to_owned(), data, config: None, environment: Vec::new(), arguments: Vec::new() }
+        Self { binary: binary.to_owned(), data, config: None, environment: Vec::new(), arguments: Vec::new(), free_port: true }
     }
 
     /// With this `plexichat.toml`, beside the data directory.
@@ -41,6 +43,12 @@ impl Setup {
         let path = self.folder().join("plexichat.toml");
         std::fs::write(&path, text).unwrap();
         self.config = Some(path);
+        self
+    }
+
+    /// Listening where the settings say, since an argument would come over them.
+    pub(crate) fn listen_as_set(mut self) -> Self {
+        self.free_port = false;
         self
     }
 
@@ -87,7 +95,7 @@ impl Setup {
         if !self.arguments.iter().any(|argument| argument == "--data-dir") {
             command.arg("--data-dir").arg(self.data_dir());
         }
-        if !self.arguments.iter().any(|argument| argument == "--listen") {
+        if self.free_port && !self.arguments.iter().any(|argument| argument == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         if let Some(config) = &self.config {
