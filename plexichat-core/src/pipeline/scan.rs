@@ -8,10 +8,9 @@ use futures_util::stream::FuturesUnordered;
 use super::Refusal;
 use super::message::{Admitted, Cleared, Message, Snapshot as MessageSnapshot};
 use crate::descriptor::{FailMode, Hook};
-use crate::guard::CallError;
 use crate::id::PluginName;
 use crate::manager::snapshot::{HookEntry, Snapshot};
-use crate::message::{Finding, MessagePatch, MessageState, ScanError, Verdict};
+use crate::message::{Finding, MessagePatch, MessageState, Verdict};
 
 /// Runs the rewriting hooks in the bundle's order; each sees what the one before it left.
 pub(super) async fn rewrite(plugins: &Snapshot, message: &mut Message<Admitted>) -> Result<Unscanned, Refusal> {
@@ -21,7 +20,7 @@ pub(super) async fn rewrite(plugins: &Snapshot, message: &mut Message<Admitted>)
         match ask_rewrite(entry, message.snapshot()).await {
             Ok(Some(patch)) => message.rewrite(patch.text),
             Ok(None) => {}
-            Err(failure) => passed.apply(entry, Hook::RewriteMessage, &failure)?,
+            Err(HookFailed) => passed.apply(entry, Hook::RewriteMessage)?,
         }
     }
     Ok(passed)
@@ -59,9 +58,9 @@ pub(super) async fn scan(
                 drop(verdicts);
                 return Err(Refused { refusal: Refusal::Rejected { plugin, finding }, message });
             }
-            Err(failure) => {
+            Err(HookFailed) => {
                 // A rejection by another scanner still counts for more than that this one failed.
-                if let Err(refusal) = passed.apply(entry, Hook::ScanMessage, &failure) {
+                if let Err(refusal) = passed.apply(entry, Hook::ScanMessage) {
                     unavailable = Some(refusal);
                 }
             }
@@ -99,12 +98,8 @@ pub(super) struct Unscanned {
 }
 
 impl Unscanned {
-    fn apply(&mut self, entry: &HookEntry, hook: Hook, failure: &HookFailure) -> Result<(), Refusal> {
+    fn apply(&mut self, entry: &HookEntry, hook: Hook) -> Result<(), Refusal> {
         let plugin = entry.plugin.name();
-        if let HookFailure::Scan(error) = failure {
-            // The guard has told of timeouts and panics; that a scanner says it failed is told here.
-            tracing::warn!(%plugin, hook = hook.as_str(), %error, policy = ?entry.on_error, "a hook failed");
-        }
         match entry.on_error {
             FailMode::Closed => return Err(Refusal::ScannerUnavailable { plugin: plugin.clone(), hook }),
             FailMode::Quarantine => {
@@ -117,18 +112,10 @@ impl Unscanned {
     }
 }
 
-enum HookFailure {
-    Call,
-    Scan(ScanError),
-}
+/// The call gave no answer, or the answer was that it failed. The guard has told the operator which and why.
+struct HookFailed;
 
-impl From<CallError> for HookFailure {
-    fn from(_: CallError) -> Self {
-        Self::Call
-    }
-}
-
-async fn ask_rewrite(entry: &HookEntry, snapshot: Arc<MessageSnapshot>) -> Result<Option<MessagePatch>, HookFailure> {
+async fn ask_rewrite(entry: &HookEntry, snapshot: Arc<MessageSnapshot>) -> Result<Option<MessagePatch>, HookFailed> {
     let call = entry.plugin.call(Hook::RewriteMessage.as_str(), entry.timeout, move |instance| {
         Box::pin(async move {
             match instance.security() {
@@ -137,10 +124,10 @@ async fn ask_rewrite(entry: &HookEntry, snapshot: Arc<MessageSnapshot>) -> Resul
             }
         })
     });
-    call.await?.map_err(HookFailure::Scan)
+    call.await.map_err(|_| HookFailed)?.map_err(|_| HookFailed)
 }
 
-async fn ask_scan(entry: &HookEntry, snapshot: Arc<MessageSnapshot>) -> Result<Verdict, HookFailure> {
+async fn ask_scan(entry: &HookEntry, snapshot: Arc<MessageSnapshot>) -> Result<Verdict, HookFailed> {
     let call = entry.plugin.call(Hook::ScanMessage.as_str(), entry.timeout, move |instance| {
         Box::pin(async move {
             match instance.security() {
@@ -149,7 +136,7 @@ async fn ask_scan(entry: &HookEntry, snapshot: Arc<MessageSnapshot>) -> Result<V
             }
         })
     });
-    call.await?.map_err(HookFailure::Scan)
+    call.await.map_err(|_| HookFailed)?.map_err(|_| HookFailed)
 }
 
 fn check_required(plugins: &Snapshot, hook: Hook) -> Result<(), Refusal> {
