@@ -10,6 +10,7 @@ extern crate self as plexichat;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod attributes;
 #[cfg(feature = "host")]
 pub mod breaker;
 pub mod capability;
@@ -61,7 +62,7 @@ pub mod watchdog;
 
 pub use descriptor::Descriptor;
 
-pub use plexichat_macros::{config, event, handlers, model, plugin, role, test};
+pub use attributes::{config, event, handlers, model, plugin, role, test};
 
 /// The plugin on the front page compiles.
 #[cfg(doctest)]

@@ -1,0 +1,23 @@
+//! A command without help.
+use plexichat::prelude::*;
+
+#[plexichat::plugin]
+pub struct Mine;
+
+impl Plugin for Mine {
+    type Config = NoConfig;
+
+    async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+#[plexichat::handlers]
+impl Mine {
+    #[command("roll")]
+    async fn one(&self, _: CommandCall) -> Result<CommandReply> {
+        Ok(CommandReply::Nothing)
+    }
+}
+
+fn main() {}

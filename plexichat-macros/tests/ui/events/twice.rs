@@ -1,0 +1,23 @@
+//! An event that is named twice.
+use plexichat::prelude::*;
+
+#[plexichat::plugin(permissions(UserDataAccess))]
+pub struct Mine;
+
+impl Plugin for Mine {
+    type Config = NoConfig;
+
+    async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+#[plexichat::handlers]
+impl Mine {
+    #[on("user_login", "user_login")]
+    async fn one(&self, _: &Event) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! An option that does not exist, mistyped and invented.
+use plexichat::prelude::*;
+
+#[plexichat::plugin(permisions(NetworkAccess), colour = "red")]
+pub struct Mine;
+
+impl Plugin for Mine {
+    type Config = NoConfig;
+
+    async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+fn main() {}

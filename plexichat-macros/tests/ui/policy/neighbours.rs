@@ -1,0 +1,22 @@
+//! Neighbours that cannot be.
+use plexichat::prelude::*;
+
+#[plexichat::plugin(name = "mine", provides(Security), scan_message(before("mine", "other", "other", "No"), after("other")))]
+pub struct Mine;
+
+impl Plugin for Mine {
+    type Config = NoConfig;
+
+    async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+#[plexichat::role]
+impl Security for Mine {
+    async fn scan_message(&self, _: &MessageView<'_>) -> Result<Verdict, ScanError> {
+        Ok(Verdict::Allow)
+    }
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! A failure policy that does not exist.
+use plexichat::prelude::*;
+
+#[plexichat::plugin(provides(Security), scan_message(on_error = "opened"), rewrite_message(on_error = "shrug"))]
+pub struct Mine;
+
+impl Plugin for Mine {
+    type Config = NoConfig;
+
+    async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+#[plexichat::role]
+impl Security for Mine {
+    async fn scan_message(&self, _: &MessageView<'_>) -> Result<Verdict, ScanError> {
+        Ok(Verdict::Allow)
+    }
+}
+
+fn main() {}

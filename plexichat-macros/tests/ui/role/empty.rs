@@ -1,0 +1,20 @@
+//! A block without methods.
+use plexichat::prelude::*;
+
+#[plexichat::plugin(provides(Security))]
+pub struct Mine;
+
+impl Plugin for Mine {
+    type Config = NoConfig;
+
+    async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+#[plexichat::role]
+impl Security for Mine {
+
+}
+
+fn main() {}
