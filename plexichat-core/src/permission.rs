@@ -7,32 +7,40 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+/// What a plugin may be allowed to do: one of the constants, and nothing else.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Permission(u8);
+
 macro_rules! permissions {
     ($($(#[$doc:meta])* $type:ident = $name:literal, opens $opens:literal;)*) => {
-        /// What a plugin may be allowed to do.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[non_exhaustive]
-        pub enum Permission {
-            $($(#[$doc])* $type,)*
+        /// The place of each in the list.
+        #[derive(Clone, Copy)]
+        enum Place {
+            $($type,)*
         }
 
+        // Constants, not variants: where a variant has a type's name, the compiler shows the type with its whole path,
+        // and the message that tells an author which permission to declare could not be copied into the attribute.
+        #[expect(non_upper_case_globals, reason = "each is named as its type")]
         impl Permission {
+            $($(#[$doc])* pub const $type: Self = Self(Place::$type as u8);)*
+
             /// Every permission there is, in the order of the documentation.
             pub const ALL: &'static [Permission] = &[$(Permission::$type,)*];
 
             /// The name in manifests, grants and messages.
             pub const fn as_str(self) -> &'static str {
-                match self { $(Permission::$type => $name,)* }
+                [$($name),*][self.0 as usize]
             }
 
             /// The name in `permissions(...)` of `#[plexichat::plugin]`.
             pub const fn type_name(self) -> &'static str {
-                match self { $(Permission::$type => stringify!($type),)* }
+                [$(stringify!($type)),*][self.0 as usize]
             }
 
             /// What it opens, in words.
             pub const fn opens(self) -> &'static str {
-                match self { $(Permission::$type => $opens,)* }
+                [$($opens),*][self.0 as usize]
             }
         }
 
@@ -108,6 +116,12 @@ impl FromStr for Permission {
     }
 }
 
+impl fmt::Debug for Permission {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.type_name())
+    }
+}
+
 impl fmt::Display for Permission {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
@@ -150,7 +164,7 @@ impl PermissionSet {
         let mut bits = 0;
         let mut index = 0;
         while index < permissions.len() {
-            bits |= 1 << permissions[index] as u32;
+            bits |= 1 << permissions[index].0;
             index += 1;
         }
         Self(bits)
@@ -158,7 +172,7 @@ impl PermissionSet {
 
     /// Whether the permission is in the set.
     pub const fn contains(self, permission: Permission) -> bool {
-        self.0 & (1 << permission as u32) != 0
+        self.0 & (1 << permission.0) != 0
     }
 
     /// What is in both sets.
@@ -186,7 +200,7 @@ impl PermissionSet {
 
 impl FromIterator<Permission> for PermissionSet {
     fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
-        Self(permissions.into_iter().fold(0, |bits, permission| bits | 1 << permission as u32))
+        Self(permissions.into_iter().fold(0, |bits, permission| bits | 1 << permission.0))
     }
 }
 

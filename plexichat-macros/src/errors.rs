@@ -26,11 +26,6 @@ impl Errors {
         self.0.borrow_mut().push(error);
     }
 
-    /// What was parsed; otherwise nothing, and the mistake is kept.
-    pub(crate) fn keep<T>(&self, result: syn::Result<T>) -> Option<T> {
-        result.map_err(|error| self.push(error)).ok()
-    }
-
     /// Whether nothing is wrong so far.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()

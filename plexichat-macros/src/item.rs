@@ -45,6 +45,20 @@ pub(crate) fn first(tokens: &TokenStream) -> TokenStream {
     tokens.clone().into_iter().find(|token| matches!(token, proc_macro2::TokenTree::Ident(_))).into_iter().collect()
 }
 
+/// The same tokens as if they were written at another place, so that a message about them is shown there.
+pub(crate) fn at(tokens: impl quote::ToTokens, span: proc_macro2::Span) -> TokenStream {
+    let moved = tokens.into_token_stream().into_iter().map(|mut token| {
+        if let proc_macro2::TokenTree::Group(group) = &token {
+            let mut moved = proc_macro2::Group::new(group.delimiter(), at(group.stream(), span));
+            moved.set_span(span);
+            return proc_macro2::TokenTree::Group(moved);
+        }
+        token.set_span(token.span().located_at(span));
+        token
+    });
+    moved.collect()
+}
+
 /// Whether a receiver is `&self`.
 pub(crate) fn is_shared_self(receiver: &syn::Receiver) -> bool {
     matches!(receiver.kind, syn::ReceiverKind::Reference(_, _, None))

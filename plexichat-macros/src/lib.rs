@@ -15,6 +15,8 @@ mod names;
 mod options;
 mod plugin;
 mod role;
+#[cfg(test)]
+mod snapshot;
 mod suggest;
 mod test;
 mod words;

@@ -24,6 +24,16 @@ pub(crate) enum Value {
     List(Group),
 }
 
+/// The options that an attribute, or an option with parts, takes.
+pub(crate) struct Known<'a> {
+    /// Whose they are, for messages.
+    pub(crate) owner: &'a str,
+    /// Their names.
+    pub(crate) options: &'a [&'a str],
+    /// Names of options that are still to come: read, so that a better message can be given, and not offered.
+    pub(crate) later: &'a [&'a str],
+}
+
 /// The parts between top-level commas; an empty part at the end is none.
 pub(crate) fn split(tokens: TokenStream) -> Vec<TokenStream> {
     let mut parts = vec![TokenStream::new()];
@@ -38,8 +48,9 @@ pub(crate) fn split(tokens: TokenStream) -> Vec<TokenStream> {
     parts
 }
 
-/// Every option that can be read; the others are mistakes. `what` names the attribute or option whose parts they are.
-pub(crate) fn entries(tokens: TokenStream, what: &str, known: &[&str], errors: &Errors) -> Vec<Entry> {
+/// Every option that can be read; the others are mistakes.
+pub(crate) fn entries(tokens: TokenStream, known: &Known<'_>, errors: &Errors) -> Vec<Entry> {
+    let Known { owner, options, later } = known;
     let mut seen: Vec<Ident> = Vec::new();
     let parts = split(tokens).into_iter().filter_map(|part| match entry(part.clone()) {
         Some(entry) => Some(entry),
@@ -47,8 +58,8 @@ pub(crate) fn entries(tokens: TokenStream, what: &str, known: &[&str], errors: &
             errors.under(
                 part,
                 format!(
-                    "{what} takes options such as `name`, `name = \"value\"` or `name(..)`; there are {}",
-                    suggest::list(known)
+                    "{owner} takes options such as `name`, `name = \"value\"` or `name(..)`; there are {}",
+                    suggest::list(options)
                 ),
             );
             None
@@ -56,8 +67,8 @@ pub(crate) fn entries(tokens: TokenStream, what: &str, known: &[&str], errors: &
     });
     let known_parts = parts.filter(|entry| {
         let name = entry.name.to_string();
-        if !known.contains(&name.as_str()) {
-            errors.under(&entry.name, suggest::unknown(&format!("option of {what}"), &name, known));
+        if !options.contains(&name.as_str()) && !later.contains(&name.as_str()) {
+            errors.under(&entry.name, suggest::unknown_of("option", &name, owner, options));
             return false;
         }
         if seen.contains(&entry.name) {

@@ -2,11 +2,20 @@
 
 /// Says that a word is unknown and what it could have been: the nearest candidate, or all of them.
 pub(crate) fn unknown(kind: &str, word: &str, candidates: &[&str]) -> String {
-    let way_out = match nearest(word, candidates) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", list(candidates)),
-    };
-    format!("unknown {kind} `{word}`; {way_out}")
+    format!("unknown {kind} `{word}`; {}", way_out(word, candidates))
+}
+
+/// The same, of a word that belongs to something: an option of an attribute, a method of a trait.
+pub(crate) fn unknown_of(kind: &str, word: &str, owner: &str, candidates: &[&str]) -> String {
+    format!("unknown {kind} `{word}` of {owner}; {}", way_out(word, candidates))
+}
+
+fn way_out(word: &str, candidates: &[&str]) -> String {
+    match (nearest(word, candidates), candidates) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, [only]) => format!("there is only `{only}`"),
+        (None, _) => format!("there are {}", list(candidates)),
+    }
 }
 
 /// The candidates as a sentence part: `` `a`, `b` and `c` ``.

@@ -107,3 +107,77 @@ pub(crate) const EVENTS: &[&str] = &[
 
 /// The events whose data carries what people wrote.
 pub(crate) const EVENTS_WITH_CONTENT: &[&str] = &["user_message", "message_received", "message_updated"];
+
+#[cfg(test)]
+mod tests {
+    use plexichat::descriptor::{FailMode, Hook, Role};
+    use plexichat::permission::Permission;
+
+    use super::*;
+
+    #[test]
+    fn permissions_are_the_cores() {
+        let core: Vec<&str> = Permission::ALL.iter().map(|permission| permission.type_name()).collect();
+        assert_eq!(PERMISSIONS, core);
+    }
+
+    #[test]
+    fn events_are_the_catalogues() {
+        let sorted = |names: &[&'static str]| {
+            let mut names = names.to_vec();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(sorted(EVENTS), sorted(plexichat::event::catalog::NAMES));
+        assert_eq!(sorted(EVENTS_WITH_CONTENT), sorted(plexichat::event::catalog::WITH_CONTENT));
+        assert_eq!(CUSTOM_PREFIX, plexichat::event::CUSTOM_PREFIX);
+    }
+
+    #[test]
+    fn hooks_are_the_cores() {
+        for (ours, core) in SECURITY_HOOKS.iter().zip([Hook::RewriteMessage, Hook::ScanMessage]) {
+            assert_eq!((ours.method, ours.variant), (core.as_str(), format!("{core:?}").as_str()));
+            assert_eq!(u128::from(ours.timeout_max), core.timeout_max().as_millis());
+        }
+        assert_eq!(schema_words::<Hook>(), SECURITY_HOOKS.iter().map(|hook| hook.method).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn failure_policies_are_the_cores() {
+        let mut core = schema_words::<FailMode>();
+        core.sort_unstable();
+        assert_eq!(FAIL_MODES.iter().map(|(word, _)| *word).collect::<Vec<_>>(), core);
+    }
+
+    #[test]
+    fn every_role_of_the_core_is_there_or_to_come() {
+        let mut ours: Vec<String> = ROLES.iter().chain(LATER_ROLES).map(|role| snake(role)).collect();
+        ours.push("automation".to_owned());
+        let mut core = schema_words::<Role>();
+        ours.sort_unstable();
+        core.sort_unstable();
+        assert_eq!(ours, core);
+    }
+
+    /// The words of an enum, as its schema has them.
+    fn schema_words<T: plexichat::__private::schemars::JsonSchema>() -> Vec<String> {
+        let schema = plexichat::__private::schemars::schema_for!(T).to_value();
+        let plain = schema["enum"].as_array().into_iter().flatten();
+        let documented = schema["oneOf"].as_array().into_iter().flatten();
+        let words = plain.chain(
+            documented.flat_map(|variant| variant["enum"].as_array().into_iter().flatten().chain(variant.get("const"))),
+        );
+        words.filter_map(|word| word.as_str().map(str::to_owned)).collect()
+    }
+
+    fn snake(word: &str) -> String {
+        let mut snake = String::new();
+        for letter in word.chars() {
+            if letter.is_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.extend(letter.to_lowercase());
+        }
+        snake
+    }
+}

@@ -12,12 +12,13 @@ use crate::event::{CUSTOM_PREFIX, Event, Payload};
 use crate::id::PluginName;
 use crate::message::{Actor, Origin};
 
-/// Proof that the plugin `Self` declared that it emits `E`: `emits(E)` in its attribute implements it.
+/// Proof that the plugin `P` declared that it emits `Self`: `emits(..)` in its attribute implements it.
 #[diagnostic::on_unimplemented(
-    message = "plugin `{Self}` emits `{E}` without declaring it",
-    note = "declare it: `#[plexichat::plugin(emits({E}))]`"
+    message = "plugin `{P}` emits `{Self}` without declaring it",
+    label = "is not declared",
+    note = "declare it: `#[plexichat::plugin(emits({Self}))]`"
 )]
-pub trait Emits<E: Payload> {}
+pub trait EmittedBy<P>: Payload {}
 
 /// Emits events as the plugin `T`.
 pub struct Events<T> {
@@ -46,10 +47,7 @@ impl<T> Events<T> {
     ///
     /// # Cancel safety
     /// A dropped call may have reached some of the subscribers.
-    pub async fn emit<E: Payload>(&self, payload: E) -> Result<()>
-    where
-        T: Emits<E>,
-    {
+    pub async fn emit<E: EmittedBy<T>>(&self, payload: E) -> Result<()> {
         self.send(Event::new(payload)).await
     }
 

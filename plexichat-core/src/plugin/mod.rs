@@ -75,10 +75,7 @@ pub trait Config:
 {
 }
 
-impl<C> Config for C where
-    C: DeserializeOwned + Serialize + JsonSchema + garde::Validate<Context = ()> + Send + Sync + 'static
-{
-}
+impl Config for NoConfig {}
 
 /// The settings of a plugin that has none.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema, garde::Validate)]

@@ -89,6 +89,8 @@ fn no_spaces(word: &str, (): &()) -> garde::Result {
     }
 }
 
+impl Config for Settings {}
+
 #[track_caller]
 fn check(value: Value, expected: Expect) {
     let found = match parse_config::<Settings>(&value) {

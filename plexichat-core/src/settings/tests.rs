@@ -42,6 +42,8 @@ struct Config {
     map: BTreeMap<String, u8>,
 }
 
+impl crate::plugin::Config for Config {}
+
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Word {

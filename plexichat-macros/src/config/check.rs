@@ -1,6 +1,6 @@
 //! Finds every mistake in a struct of settings: its shape and its missing documentation.
 
-use syn::{Data, DeriveInput, Fields};
+use syn::{Data, DataStruct, DeriveInput, Fields};
 
 use crate::data::fields;
 use crate::errors::Errors;
@@ -9,18 +9,15 @@ use crate::item;
 /// Where the attribute stands.
 pub(crate) const PLACE: &str = "`#[plexichat::config]` stands on a struct with named fields: each field is one setting";
 
-/// Checks an item.
-pub(crate) fn check(item: &DeriveInput, errors: &Errors) {
+/// Checks an item. Whether anything can be written for it.
+pub(crate) fn check(item: &DeriveInput, errors: &Errors) -> bool {
     if !item.generics.params.is_empty() {
         errors.under(&item.generics, "settings have no generic parameters: they have one schema");
+        return false;
     }
-    let Data::Struct(data) = &item.data else {
+    let Data::Struct(DataStruct { fields: Fields::Named(named), .. }) = &item.data else {
         errors.under(&item.ident, PLACE);
-        return;
-    };
-    let Fields::Named(named) = &data.fields else {
-        errors.under(&item.ident, PLACE);
-        return;
+        return false;
     };
     fields::refuse_flatten(named, errors);
     for field in &named.named {
@@ -32,4 +29,5 @@ pub(crate) fn check(item: &DeriveInput, errors: &Errors) {
             format!("setting `{name}` has no documentation; write `/// ..` above it: operators read it as the manual"),
         );
     }
+    true
 }

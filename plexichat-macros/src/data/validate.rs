@@ -1,16 +1,21 @@
 //! Implements `garde::Validate` from `#[garde(..)]`. Garde's own derive names `::garde`, which a plugin with one dependency
 //! does not have; the rules themselves are garde's functions.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Data, DeriveInput, Expr, Fields, Member, Meta, Path};
 
 use super::fields;
 use crate::errors::Errors;
-use crate::options::{self, Entry, Value};
+use crate::options::{self, Entry, Known, Value};
 
 /// The rules of a field.
-const RULES: &[&str] = &[
+const RULES: Known<'_> = Known { owner: "`#[garde]`", options: RULE_NAMES, later: &[] };
+
+/// The rules of a whole type.
+const WHOLE: Known<'_> = Known { owner: "`#[garde]` on a type", options: &["custom", "allow_unvalidated"], later: &[] };
+
+const RULE_NAMES: &[&str] = &[
     "range",
     "length",
     "ascii",
@@ -49,6 +54,7 @@ pub(crate) fn implementation(item: &DeriveInput, errors: &Errors) -> TokenStream
         }
         Data::Union(_) => TokenStream::new(),
     };
+    // The underscores keep these names apart from those of the author's functions and constants.
     quote! {
         const _: () = {
             use ::plexichat::__private::garde;
@@ -58,9 +64,9 @@ pub(crate) fn implementation(item: &DeriveInput, errors: &Errors) -> TokenStream
                 #[allow(unused_variables, unused_mut, clippy::all, reason = "not every type has a rule")]
                 fn validate_into(
                     &self,
-                    context: &(),
-                    mut path: &mut dyn ::core::ops::FnMut() -> garde::Path,
-                    report: &mut garde::Report,
+                    __context: &(),
+                    mut __path: &mut dyn ::core::ops::FnMut() -> garde::Path,
+                    __report: &mut garde::Report,
                 ) {
                     #whole
                     #body
@@ -70,11 +76,25 @@ pub(crate) fn implementation(item: &DeriveInput, errors: &Errors) -> TokenStream
     }
 }
 
+/// Takes the rules off, where one has a mistake: schemars reads them too, and would say the same in other words.
+pub(crate) fn strip(item: &mut DeriveInput) {
+    let strip = |attributes: &mut Vec<Attribute>| attributes.retain(|attribute| !attribute.path().is_ident("garde"));
+    strip(&mut item.attrs);
+    let fields: Vec<&mut Fields> = match &mut item.data {
+        Data::Struct(data) => vec![&mut data.fields],
+        Data::Enum(data) => data.variants.iter_mut().map(|variant| &mut variant.fields).collect(),
+        Data::Union(_) => Vec::new(),
+    };
+    fields.into_iter().flatten().for_each(|field| strip(&mut field.attrs));
+}
+
 /// The rules of the whole type: `#[garde(custom(check))]`.
 fn whole(attributes: &[Attribute], errors: &Errors) -> TokenStream {
-    let known = ["custom", "allow_unvalidated"];
-    let entries = rules(attributes, "`#[garde]` on a type", &known, errors).into_iter();
-    entries.filter(|entry| entry.name != "allow_unvalidated").map(|entry| rule(entry, &quote!(self), errors)).collect()
+    let entries = rules(attributes, &WHOLE, errors).into_iter();
+    entries
+        .filter(|entry| entry.name != "allow_unvalidated")
+        .map(|entry| rule(entry, &Ident::new("self", Span::call_site()), errors))
+        .collect()
 }
 
 /// The rules of the fields of a struct or variant, with the fields bound; nothing where no field has one.
@@ -86,12 +106,12 @@ fn arm(pattern: &TokenStream, container: &[Attribute], fields: &Fields, errors: 
     let mut bindings = Vec::new();
     let mut checks = Vec::new();
     for (index, field) in fields.iter().enumerate() {
-        let entries = rules(&field.attrs, "`#[garde]`", RULES, errors);
-        let binding = format_ident!("field_{index}");
+        let entries = rules(&field.attrs, &RULES, errors);
+        let binding = format_ident!("__field_{index}");
         let rules: Vec<TokenStream> = entries
             .into_iter()
             .filter(|entry| entry.name != "skip")
-            .map(|entry| rule(entry, &quote!(#binding), errors))
+            .map(|entry| rule(entry, &binding, errors))
             .collect();
         if rules.is_empty() {
             continue;
@@ -100,7 +120,7 @@ fn arm(pattern: &TokenStream, container: &[Attribute], fields: &Fields, errors: 
         let key = names.get(index).map_or_else(|| quote!(&#index), |name| quote!(&#name));
         bindings.push(quote!(#member: #binding,));
         checks.push(quote! {{
-            let mut path = garde::util::nested_path!(path, #key);
+            let mut __path = garde::util::nested_path!(__path, #key);
             #(#rules)*
         }});
     }
@@ -113,7 +133,7 @@ fn arm(pattern: &TokenStream, container: &[Attribute], fields: &Fields, errors: 
     })
 }
 
-fn rules(attributes: &[Attribute], what: &str, known: &[&str], errors: &Errors) -> Vec<Entry> {
+fn rules(attributes: &[Attribute], known: &Known<'_>, errors: &Errors) -> Vec<Entry> {
     let mut tokens = TokenStream::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("garde")) {
         match &attribute.meta {
@@ -121,13 +141,15 @@ fn rules(attributes: &[Attribute], what: &str, known: &[&str], errors: &Errors) 
             meta => errors.under(meta, "`#[garde]` names rules: `#[garde(range(min = 1, max = 600))]`"),
         }
     }
-    options::entries(tokens, what, known, errors)
+    options::entries(tokens, known, errors)
 }
 
 /// One rule, applied to a binding that is a reference.
-fn rule(entry: Entry, binding: &TokenStream, errors: &Errors) -> TokenStream {
+fn rule(entry: Entry, binding: &Ident, errors: &Errors) -> TokenStream {
     let name = entry.name.clone();
     let span = name.span();
+    // The rule's place and the binding's own hygiene: that a type cannot have the rule is shown under the rule.
+    let binding = &Ident::new(&binding.to_string(), binding.span().located_at(span));
     let rules = quote_spanned!(span=> garde::rules);
     let applied = match name.to_string().as_str() {
         "ascii" | "alphanumeric" | "required" => {
@@ -144,22 +166,22 @@ fn rule(entry: Entry, binding: &TokenStream, errors: &Errors) -> TokenStream {
         ),
         "range" => bounds(entry, &[], errors).map(|Bounds { min, max, .. }| {
             let [min, max] = [min, max].map(|bound| match bound {
-                Some(bound) => quote!(::core::option::Option::Some(#bound)),
-                None => quote!(::core::option::Option::None),
+                Some(bound) => quote_spanned!(span=> ::core::option::Option::Some(#bound)),
+                None => quote_spanned!(span=> ::core::option::Option::None),
             });
             quote_spanned!(span=> #rules::range::apply(#binding, (#min, #max)))
         }),
         "length" => bounds(entry, LENGTHS, errors).map(|Bounds { min, max, mode }| {
             let mode = mode.unwrap_or_else(|| Ident::new("simple", span));
-            let min = min.map_or_else(|| quote!(0usize), |min| quote!(#min));
-            let max = max.map_or_else(|| quote!(usize::MAX), |max| quote!(#max));
+            let min = min.unwrap_or_else(|| quote_spanned!(span=> 0usize));
+            let max = max.unwrap_or_else(|| quote_spanned!(span=> usize::MAX));
             quote_spanned!(span=> #rules::length::#mode::apply(#binding, (#min, #max)))
         }),
         "custom" => argument::<Path>(entry, "check_it", errors)
             .map(|function| quote_spanned!(span=> #function(#binding).map_err(::plexichat::__private::invalid))),
         "dive" => {
             entry.flag(errors);
-            return quote_spanned!(span=> garde::Validate::validate_into(#binding, context, &mut path, report););
+            return quote_spanned!(span=> garde::Validate::validate_into(#binding, __context, &mut __path, __report););
         }
         _ => return inner(entry, binding, errors),
     };
@@ -167,32 +189,32 @@ fn rule(entry: Entry, binding: &TokenStream, errors: &Errors) -> TokenStream {
         .map(|applied| {
             quote_spanned! {span=>
                 if let ::core::result::Result::Err(error) = #applied {
-                    report.append(path(), error);
+                    __report.append(__path(), error);
                 }
             }
         })
         .unwrap_or_default()
 }
 
-fn ip(entry: Entry, kind: &str, binding: &TokenStream, errors: &Errors) -> Option<TokenStream> {
+fn ip(entry: Entry, kind: &str, binding: &Ident, errors: &Errors) -> Option<TokenStream> {
     let (span, kind) = (entry.name.span(), format_ident!("{kind}"));
     entry.flag(errors);
     Some(quote_spanned!(span=> garde::rules::ip::apply(#binding, (garde::rules::ip::IpKind::#kind,))))
 }
 
 /// `inner(..)`: the rules of every element.
-fn inner(entry: Entry, binding: &TokenStream, errors: &Errors) -> TokenStream {
+fn inner(entry: Entry, binding: &Ident, errors: &Errors) -> TokenStream {
     let span = entry.name.span();
     let Value::List(group) = entry.value else {
         errors.at(span, "`inner` takes the rules of the elements: `inner(length(min = 1))`");
         return TokenStream::new();
     };
-    let element = format_ident!("element");
-    let entries = options::entries(group.stream(), "`inner`", RULES, errors).into_iter();
-    let rules = entries.map(|entry| rule(entry, &quote!(#element), errors));
+    let element = format_ident!("__element");
+    let entries = options::entries(group.stream(), &Known { owner: "`inner`", ..RULES }, errors).into_iter();
+    let rules = entries.map(|entry| rule(entry, &element, errors));
     quote_spanned! {span=>
-        garde::rules::inner::apply(#binding, |#element, key| {
-            let mut path = garde::util::nested_path!(path, key);
+        garde::rules::inner::apply(#binding, |#element, __key| {
+            let mut __path = garde::util::nested_path!(__path, __key);
             #(#rules)*
         });
     }
@@ -227,7 +249,8 @@ fn bounds(entry: Entry, modes: &[&str], errors: &Errors) -> Option<Bounds> {
     let known: Vec<&str> = ["min", "max", "equal"].iter().chain(modes).copied().collect();
     let mut bounds = Bounds { min: None, max: None, mode: None };
     let mut equal = None;
-    for part in options::entries(group.stream(), &format!("`{name}`"), &known, errors) {
+    let known = Known { owner: &format!("`{name}`"), options: &known, later: &[] };
+    for part in options::entries(group.stream(), &known, errors) {
         let word = part.name.to_string();
         match (word.as_str(), part.value) {
             ("min", Value::Assigned(value)) => bounds.min = Some(value),

@@ -14,14 +14,34 @@ use crate::item;
 pub(crate) fn expand(attribute: TokenStream, tokens: TokenStream) -> TokenStream {
     let errors = Errors::default();
     let Ok(mut item) = syn::parse2::<DeriveInput>(tokens.clone()) else {
-        errors.under(
-            item::first(&tokens),
-            "`#[plexichat::event(\"name\")]` stands on the struct that is the event's data",
-        );
+        errors.under(item::first(&tokens), check::PLACE);
         return item::with_errors(tokens, errors);
     };
-    let spec = check::check(attribute, &item, &errors);
+    let Some(spec) = check::check(attribute, &item, &errors) else {
+        return item::with_errors(tokens, errors);
+    };
     let payload = expand::payload(&mut item, &spec);
     let errors = errors.into_tokens();
     quote!(#item #payload #errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect_file;
+    use quote::quote;
+
+    use super::*;
+    use crate::snapshot;
+
+    #[test]
+    fn expands() {
+        let item = quote! {
+            /// A report can be read.
+            pub struct ReportReady {
+                pub rows: u64,
+            }
+        };
+        let code = expand(quote!("report_ready", schema_version = 2), item);
+        snapshot::check(code, expect_file!["../../tests/expand/event.rs"]);
+    }
 }

@@ -122,6 +122,7 @@ fn command_call(plugin: &Type, index: usize, command: &Command) -> TokenStream {
 /// The type must be that event's, and events with content need the permission: each under the name.
 fn assertions(plugin: &Type, event: &Event) -> TokenStream {
     let bounds = event.with_content().map(|name| {
+        let plugin = item::at(plugin, name.span());
         quote_spanned! {name.span()=>
             const _: () = {
                 const fn sees_content<T: ::plexichat::permission::Has<::plexichat::permission::UserDataAccess>>() {}

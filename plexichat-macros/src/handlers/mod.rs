@@ -25,3 +25,49 @@ pub(crate) fn expand(attribute: TokenStream, tokens: TokenStream) -> TokenStream
     let errors = errors.into_tokens();
     quote!(#block #handlers #errors)
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect_file;
+    use quote::quote;
+
+    use super::*;
+    use crate::snapshot;
+
+    #[test]
+    fn expands() {
+        let block = quote! {
+            impl Greeter {
+                /// Greets everybody who says hello.
+                #[on("user_message")]
+                async fn greet(&self, event: &UserMessage) -> Result<()> {
+                    Ok(())
+                }
+
+                #[on("user_login", "custom.report_ready", own)]
+                async fn audit(&self, event: &Event) -> Result<()> {
+                    Ok(())
+                }
+
+                /// Rolls a die.
+                ///
+                /// It is fair.
+                #[command("roll")]
+                async fn roll(&self, call: CommandCall, args: RollArgs) -> Result<CommandReply> {
+                    Ok(self.helper())
+                }
+
+                /// Says what there is.
+                #[command("what")]
+                async fn what(&self, call: CommandCall) -> Result<CommandReply> {
+                    Ok(self.helper())
+                }
+
+                fn helper(&self) -> CommandReply {
+                    CommandReply::Nothing
+                }
+            }
+        };
+        snapshot::check(expand(quote!(), block), expect_file!["../../tests/expand/handlers.rs"]);
+    }
+}

@@ -84,7 +84,7 @@ fn unknown_word(word: &Ident) -> String {
     if crate::words::EVENTS.contains(&word.as_str()) {
         return format!("the names of events stand in quotes: `#[on(\"{word}\")]`");
     }
-    suggest::unknown("option of `#[on]`", &word, ON_OPTIONS)
+    suggest::unknown_of("option", &word, "`#[on]`", ON_OPTIONS)
 }
 
 fn command(attribute: &Attribute, errors: &Errors) -> Option<Call> {

@@ -16,17 +16,24 @@ pub(crate) fn expand(attribute: TokenStream, tokens: TokenStream) -> TokenStream
         errors.under(item::first(&tokens), "`#[plexichat::model]` stands on a struct or an enum");
         return item::with_errors(tokens, errors);
     };
-    check(&item, &errors);
+    if !check(&item, &errors) {
+        return item::with_errors(tokens, errors);
+    }
     let model = model(&item);
     let validate = (!derives::has(&item.attrs, "Validate")).then(|| validate::implementation(&item, &errors));
+    if !errors.is_empty() {
+        validate::strip(&mut item);
+    }
     derives::add(&mut item, derives::Unknown::Refused);
     let errors = errors.into_tokens();
     quote!(#item #model #validate #errors)
 }
 
-fn check(item: &DeriveInput, errors: &Errors) {
+/// Whether anything can be written for the item.
+fn check(item: &DeriveInput, errors: &Errors) -> bool {
     if !item.generics.params.is_empty() {
         errors.under(&item.generics, "a model has no generic parameters: it has one schema");
+        return false;
     }
     match &item.data {
         Data::Struct(data) => {
@@ -35,8 +42,12 @@ fn check(item: &DeriveInput, errors: &Errors) {
             }
         }
         Data::Enum(_) => {}
-        Data::Union(_) => errors.under(&item.ident, "`#[plexichat::model]` stands on a struct or an enum"),
+        Data::Union(_) => {
+            errors.under(&item.ident, "`#[plexichat::model]` stands on a struct or an enum");
+            return false;
+        }
     }
+    true
 }
 
 /// `Model`, for structs whose fields have names: a command's words fill them.
@@ -55,4 +66,38 @@ fn model(item: &DeriveInput) -> Option<TokenStream> {
             }
         };
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect_file;
+    use quote::quote;
+
+    use super::*;
+    use crate::snapshot;
+
+    #[test]
+    fn expands_a_struct() {
+        let item = quote! {
+            pub struct RollArgs {
+                #[garde(range(max = 20))]
+                pub count: u8,
+                #[serde(rename = "d")]
+                pub sides: Option<u8>,
+            }
+        };
+        snapshot::check(expand(quote!(), item), expect_file!["../../tests/expand/model_struct.rs"]);
+    }
+
+    #[test]
+    fn expands_an_enum() {
+        let item = quote! {
+            pub enum Action {
+                Drop,
+                Replace { #[garde(length(min = 1))] with: String },
+                Wait(#[garde(range(min = 1))] u8),
+            }
+        };
+        snapshot::check(expand(quote!(), item), expect_file!["../../tests/expand/model_enum.rs"]);
+    }
 }

@@ -50,10 +50,6 @@ pub(crate) struct HookPolicy {
 
 /// Checks the attribute of `item` in the crate `package`.
 pub(crate) fn check(args: Args, item: &ItemStruct, package: &str, errors: &Errors) -> Spec {
-    if !item.generics.params.is_empty() {
-        errors
-            .under(&item.generics, "a plugin has no generic parameters: there is one instance of it, made by the host");
-    }
     let name = name(args.name.as_ref(), package, errors);
     Spec {
         ident: item.ident.clone(),
@@ -213,6 +209,7 @@ fn emits(emits: Vec<Emit>, errors: &Errors) -> Vec<Emitted> {
             Emit::Typed(path) => {
                 if types.contains(&path) {
                     errors.under(&path, "this event is named twice");
+                    continue;
                 }
                 types.push(path.clone());
                 emitted.push(Emitted::Typed(path));

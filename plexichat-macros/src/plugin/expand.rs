@@ -1,8 +1,8 @@
 //! Writes the registration of a checked plugin: data, and no logic that a function could hold.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::Ident;
+use syn::{Ident, Path};
 
 use super::check::{Emitted, HookPolicy, Spec};
 
@@ -17,19 +17,14 @@ pub(crate) fn registration(spec: &Spec) -> TokenStream {
             unsafe impl ::plexichat::permission::Has<::plexichat::permission::#permission> for #ident {}
         }
     });
-    let emits = spec.emits.iter().filter_map(|emitted| match emitted {
-        Emitted::Typed(path) => Some(quote! {
-            impl ::plexichat::capability::events::Emits<#path> for #ident {}
-        }),
-        Emitted::Json(_) => None,
-    });
+    let emits = emitted_by(spec);
     let assertions = assertions(spec);
     quote! {
         #descriptor
         const _: () = {
             #registered
             #(#permissions)*
-            #(#emits)*
+            #emits
             ::plexichat::__register!(&PLEXICHAT_PLUGIN);
         };
         #assertions
@@ -42,6 +37,7 @@ pub(crate) fn stand_in(spec: &Spec) -> TokenStream {
     let ident = &spec.ident;
     let name = &spec.name;
     let registered = registered(ident);
+    let emits = emitted_by(spec);
     quote! {
         #[doc(hidden)]
         pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = ::plexichat::__private::stand_in::<#ident>(#name);
@@ -49,9 +45,26 @@ pub(crate) fn stand_in(spec: &Spec) -> TokenStream {
             #registered
             // SAFETY: the crate does not compile.
             unsafe impl<P: ::plexichat::permission::PermissionType> ::plexichat::permission::Has<P> for #ident {}
-            impl<E: ::plexichat::event::Payload> ::plexichat::capability::events::Emits<E> for #ident {}
+            #emits
         };
     }
+}
+
+/// The proof that the plugin may emit each of its types.
+fn emitted_by(spec: &Spec) -> TokenStream {
+    let ident = &spec.ident;
+    let proofs = spec.emits.iter().filter_map(|emitted| match emitted {
+        Emitted::Typed(path) => Some(quote_spanned! {place(path)=>
+            impl ::plexichat::capability::events::EmittedBy<#ident> for #path {}
+        }),
+        Emitted::Json(_) => None,
+    });
+    proofs.collect()
+}
+
+/// Where a path's last word stands.
+fn place(path: &Path) -> Span {
+    path.segments.last().map_or_else(Span::call_site, |segment| segment.ident.span())
 }
 
 fn registered(ident: &Ident) -> TokenStream {
@@ -187,8 +200,7 @@ fn assertions(spec: &Spec) -> TokenStream {
     });
     let emits = spec.emits.iter().filter_map(|emitted| match emitted {
         Emitted::Typed(path) => {
-            let span = path.segments.last().map_or_else(proc_macro2::Span::call_site, |segment| segment.ident.span());
-            Some(quote_spanned! {span=>
+            Some(quote_spanned! {place(path)=>
                 const _: () = if !::plexichat::__private::is_custom(<#path as ::plexichat::event::Payload>::NAME) {
                     ::core::panic!("the server alone emits this event; a plugin emits types made by `#[plexichat::event(..)]`");
                 };

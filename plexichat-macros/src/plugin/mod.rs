@@ -20,6 +20,11 @@ pub(crate) fn expand(attribute: TokenStream, tokens: TokenStream, package: &str)
         errors.under(item::first(&tokens), "`#[plexichat::plugin]` stands on the struct that is the plugin");
         return item::with_errors(tokens, errors);
     };
+    if !item.generics.params.is_empty() {
+        errors
+            .under(&item.generics, "a plugin has no generic parameters: there is one instance of it, made by the host");
+        return item::with_errors(tokens, errors);
+    }
     let args = parse::Args::parse(attribute, &errors);
     let spec = check::check(args, &item, package, &errors);
     let registration = if errors.is_empty() { expand::registration(&spec) } else { expand::stand_in(&spec) };

@@ -4,25 +4,27 @@ use proc_macro2::{Ident, TokenStream};
 use syn::{LitStr, Path};
 
 use crate::errors::Errors;
-use crate::options::{self, Entry};
+use crate::options::{self, Entry, Known};
 use crate::words;
 
-/// The options by themselves; a policy's option is its hook's method.
-const OPTIONS: &[&str] = &[
-    "provides",
-    "permissions",
-    "name",
-    "category",
-    "tags",
-    "core",
-    "requires",
-    "emits",
-    "absolute",
-    "rewrite_message",
-    "scan_message",
-    "scan_file",
-    "scan_reply",
-];
+/// A policy's option is its hook's method.
+const OPTIONS: Known<'_> = Known {
+    owner: "`#[plexichat::plugin]`",
+    options: &[
+        "provides",
+        "permissions",
+        "name",
+        "category",
+        "tags",
+        "core",
+        "requires",
+        "emits",
+        "absolute",
+        "rewrite_message",
+        "scan_message",
+    ],
+    later: words::LATER_HOOKS,
+};
 
 const POLICY_OPTIONS: &[&str] = &["timeout", "on_error", "required", "before", "after"];
 
@@ -63,7 +65,7 @@ impl Args {
     /// Reads the attribute.
     pub(crate) fn parse(attribute: TokenStream, errors: &Errors) -> Self {
         let mut args = Self::default();
-        for entry in options::entries(attribute, "`#[plexichat::plugin]`", OPTIONS, errors) {
+        for entry in options::entries(attribute, &OPTIONS, errors) {
             args.take(entry, errors);
         }
         args
@@ -132,7 +134,8 @@ fn policy(entry: Entry, errors: &Errors) -> Policy {
         );
         return policy;
     };
-    for entry in options::entries(group.stream(), &what, POLICY_OPTIONS, errors) {
+    let known = Known { owner: &what, options: POLICY_OPTIONS, later: &[] };
+    for entry in options::entries(group.stream(), &known, errors) {
         match entry.name.to_string().as_str() {
             "timeout" => policy.timeout = entry.text("200ms", errors),
             "on_error" => policy.on_error = entry.text("closed", errors),

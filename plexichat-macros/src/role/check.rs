@@ -19,8 +19,8 @@ pub(crate) struct Spec {
     pub(crate) role: Ident,
     /// The hooks that the block has.
     pub(crate) hooks: Vec<&'static Hook>,
-    /// The methods that the trait does not have.
-    pub(crate) unknown: Vec<Ident>,
+    /// The methods that do not fit the trait: it has none of the name, or an asynchronous one.
+    pub(crate) strangers: Vec<Ident>,
 }
 
 /// Checks a block; nothing where it is no role's.
@@ -29,21 +29,22 @@ pub(crate) fn check(block: &ItemImpl, errors: &Errors) -> Option<Spec> {
     if !block.generics.params.is_empty() {
         errors.under(&block.generics, "a plugin has no generic parameters, so its roles have none");
     }
-    let mut spec = Spec { plugin: (*block.self_ty).clone(), role, hooks: Vec::new(), unknown: Vec::new() };
+    let mut spec = Spec { plugin: (*block.self_ty).clone(), role, hooks: Vec::new(), strangers: Vec::new() };
     for method in &block.items {
         let ImplItem::Fn(method) = method else { continue };
         let name = method.sig.ident.to_string();
         let Some(hook) = words::SECURITY_HOOKS.iter().find(|hook| hook.method == name) else {
             errors.under(&method.sig.ident, unknown_method(&spec.role, &name));
-            spec.unknown.push(method.sig.ident.clone());
+            spec.strangers.push(method.sig.ident.clone());
             continue;
         };
         if method.sig.asyncness.is_none() {
             errors.under(method.sig.fn_token, format!("`{name}` is asynchronous; write `async fn {name}`"));
+            spec.strangers.push(method.sig.ident.clone());
         }
         spec.hooks.push(hook);
     }
-    if spec.hooks.is_empty() && spec.unknown.is_empty() {
+    if spec.hooks.is_empty() && spec.strangers.is_empty() {
         let hooks: Vec<&str> = words::SECURITY_HOOKS.iter().map(|hook| hook.method).collect();
         errors.under(
             &spec.role,
@@ -80,8 +81,9 @@ fn unknown_method(role: &Ident, name: &str) -> String {
         return format!("this version of the SDK does not have the hook `{name}` yet");
     }
     let known: Vec<&str> = words::SECURITY_HOOKS.iter().map(|hook| hook.method).collect();
-    format!(
-        "{}; helpers belong in an `impl` block of their own",
-        suggest::unknown(&format!("method of `{role}`"), name, &known)
-    )
+    let unknown = suggest::unknown_of("method", name, &format!("`{role}`"), &known);
+    match suggest::nearest(name, &known) {
+        Some(_) => unknown,
+        None => format!("{unknown}; helpers belong in an `impl` block of their own"),
+    }
 }

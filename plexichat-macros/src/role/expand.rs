@@ -46,10 +46,10 @@ fn provided(spec: &Spec) -> TokenStream {
     }
 }
 
-/// Methods that the trait does not have move to a block of their own, so that the one message about each is ours.
+/// Methods that do not fit the trait move to a block of their own, so that the one message about each is ours.
 fn strangers(block: &mut ItemImpl, spec: &Spec) -> Option<TokenStream> {
     let is_stranger =
-        |item: &ImplItem| matches!(item, ImplItem::Fn(method) if spec.unknown.contains(&method.sig.ident));
+        |item: &ImplItem| matches!(item, ImplItem::Fn(method) if spec.strangers.contains(&method.sig.ident));
     let (strangers, items) = std::mem::take(&mut block.items).into_iter().partition::<Vec<_>, _>(is_stranger);
     block.items = items;
     let plugin = &spec.plugin;

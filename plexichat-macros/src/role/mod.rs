@@ -25,3 +25,34 @@ pub(crate) fn expand(attribute: TokenStream, tokens: TokenStream) -> TokenStream
     let errors = errors.into_tokens();
     quote!(#block #errors)
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect_file;
+    use quote::quote;
+
+    use super::*;
+    use crate::snapshot;
+
+    #[test]
+    fn expands() {
+        let block = quote! {
+            impl Security for Filter {
+                async fn scan_message(&self, message: &MessageView<'_>) -> Result<Verdict, ScanError> {
+                    Ok(Verdict::Allow)
+                }
+            }
+        };
+        snapshot::check(expand(quote!(), block), expect_file!["../../tests/expand/role.rs"]);
+    }
+
+    #[test]
+    fn keeps_what_does_not_fit_beside_the_block() {
+        let block = quote! {
+            impl Security for Filter {
+                async fn scan_mesage(&self) {}
+            }
+        };
+        snapshot::check(expand(quote!(), block), expect_file!["../../tests/expand/role_mistaken.rs"]);
+    }
+}

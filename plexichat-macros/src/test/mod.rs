@@ -48,3 +48,24 @@ fn run(mut function: ItemFn) -> TokenStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect_file;
+    use quote::quote;
+
+    use super::*;
+    use crate::snapshot;
+
+    #[test]
+    fn expands() {
+        let item = quote! {
+            /// It answers.
+            #[ignore = "slow"]
+            async fn answers() -> TestResult {
+                Ok(())
+            }
+        };
+        snapshot::check(expand(quote!(), item), expect_file!["../../tests/expand/test.rs"]);
+    }
+}

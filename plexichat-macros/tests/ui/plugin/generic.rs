@@ -1,6 +1,4 @@
 //! A plugin has no generic parameters.
-use plexichat::prelude::*;
-
 #[plexichat::plugin]
 pub struct Mine<T>(T);
 

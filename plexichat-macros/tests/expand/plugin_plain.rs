@@ -1,0 +1,52 @@
+pub struct Echo;
+/// What is known of the plugin without running it: a bundle names this constant.
+pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
+    #[allow(
+        unused_imports,
+        reason = "an inherent constant of the same name wins over the default"
+    )]
+    use ::plexichat::__private::{DefaultHandlers as _, DefaultSecurity as _};
+    const FOUND: &[::plexichat::descriptor::Hook] = <Echo>::PLEXICHAT_SECURITY.hooks;
+    const HOOKS: [::plexichat::descriptor::HookSpec; FOUND.len()] = ::plexichat::__private::hooks(
+        FOUND,
+        &[],
+    );
+    ::plexichat::Descriptor {
+        name: "echo",
+        package: ::plexichat::descriptor::Package {
+            name: ::core::env!("CARGO_PKG_NAME"),
+            version: ::core::env!("CARGO_PKG_VERSION"),
+            description: ::core::env!("CARGO_PKG_DESCRIPTION"),
+            authors: ::core::env!("CARGO_PKG_AUTHORS"),
+            license: ::core::env!("CARGO_PKG_LICENSE"),
+            repository: ::core::env!("CARGO_PKG_REPOSITORY"),
+            rust_version: ::core::env!("CARGO_PKG_RUST_VERSION"),
+        },
+        entry_point: ::core::concat!(::core::module_path!(), "::", "Echo"),
+        category: "other",
+        tags: &[],
+        core: "^0.1",
+        provides: &[],
+        permissions: &[],
+        requires: &[],
+        hooks: &HOOKS,
+        events: <Echo>::PLEXICHAT_HANDLERS.events,
+        commands: <Echo>::PLEXICHAT_HANDLERS.commands,
+        emits: &[],
+        absolute_routes: &[],
+        entry: ::plexichat::__private::entry::<Echo>(),
+    }
+};
+const _: () = {
+    #[allow(
+        unused_imports,
+        reason = "an inherent constant of the same name wins over the default"
+    )]
+    use ::plexichat::__private::{DefaultHandlers as _, DefaultSecurity as _};
+    impl ::plexichat::descriptor::Registered for Echo {
+        const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
+        const HANDLERS: ::plexichat::descriptor::Handlers<Self> = <Echo>::PLEXICHAT_HANDLERS;
+        const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <Echo>::PLEXICHAT_SECURITY;
+    }
+    ::plexichat::__register!(& PLEXICHAT_PLUGIN);
+};
