@@ -137,22 +137,25 @@ fn package() -> TokenStream {
 
 fn policy(policy: &HookPolicy) -> TokenStream {
     let variant = format_ident!("{}", policy.variant);
-    let timeout = policy.timeout_ms.map(|timeout| quote!(timeout: ::core::time::Duration::from_millis(#timeout),));
-    let on_error = policy.on_error.map(|mode| {
-        let mode = format_ident!("{mode}");
-        quote!(on_error: ::plexichat::descriptor::FailMode::#mode,)
-    });
+    let hook = quote!(::plexichat::descriptor::Hook::#variant);
+    let timeout = match policy.timeout_ms {
+        Some(timeout) => quote!(::core::time::Duration::from_millis(#timeout)),
+        None => quote!(#hook.default_policy().timeout),
+    };
+    let on_error = match policy.on_error.map(|mode| format_ident!("{mode}")) {
+        Some(mode) => quote!(::plexichat::descriptor::FailMode::#mode),
+        None => quote!(#hook.default_policy().on_error),
+    };
     let HookPolicy { required, before, after, .. } = policy;
     quote! {
         ::plexichat::descriptor::HookSpec {
-            hook: ::plexichat::descriptor::Hook::#variant,
+            hook: #hook,
             policy: ::plexichat::descriptor::HookPolicy {
-                #timeout
-                #on_error
+                timeout: #timeout,
+                on_error: #on_error,
                 required: #required,
                 before: &[#(#before),*],
                 after: &[#(#after),*],
-                ..::plexichat::descriptor::Hook::#variant.default_policy()
             },
         }
     }

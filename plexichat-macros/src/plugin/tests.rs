@@ -72,8 +72,20 @@ fn stands_in_while_there_are_mistakes() {
 fn the_packages_name_is_checked_where_no_other_is_given() {
     check(quote!(), "plexichat-echo", expect![[""]]);
     check(quote!(), "my-plugin", expect![[""]]);
-    check(quote!(), "plexichat-core", expect![[r#"`core` is reserved and cannot be a plugin's name; it comes from the package's name `plexichat-core`: rename that, or set `name = ".."`"#]]);
-    check(quote!(), "Plexi_Chat", expect![[r#"`Plexi_Chat` is no plugin name: lower-case letters and digits in words joined by `-`, starting with a letter, at most 40 characters; it comes from the package's name `Plexi_Chat`: rename that, or set `name = ".."`"#]]);
+    check(
+        quote!(),
+        "plexichat-core",
+        expect![[
+            r#"`core` is reserved and cannot be a plugin's name; it comes from the package's name `plexichat-core`: rename that, or set `name = ".."`"#
+        ]],
+    );
+    check(
+        quote!(),
+        "Plexi_Chat",
+        expect![[
+            r#"`Plexi_Chat` is no plugin name: lower-case letters and digits in words joined by `-`, starting with a letter, at most 40 characters; it comes from the package's name `Plexi_Chat`: rename that, or set `name = ".."`"#
+        ]],
+    );
     check(quote!(name = "echo"), "plexichat-core", expect![[""]]);
 }
 
@@ -93,7 +105,11 @@ fn every_mistake_is_found_at_once() {
 
 #[test]
 fn a_later_role_is_offered_only_when_it_was_meant() {
-    check(quote!(provides(AiProvidr, Kitchen)), "plexichat-echo", expect![[r#"
+    check(
+        quote!(provides(AiProvidr, Kitchen)),
+        "plexichat-echo",
+        expect![[r#"
         unknown role `AiProvidr`; did you mean `AiProvider`?
-        unknown role `Kitchen`; there is only `Security`"#]]);
+        unknown role `Kitchen`; there is only `Security`"#]],
+    );
 }

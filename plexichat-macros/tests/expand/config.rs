@@ -33,39 +33,39 @@ const _: () = {
         )]
         fn validate_into(
             &self,
-            context: &(),
-            mut path: &mut dyn ::core::ops::FnMut() -> garde::Path,
-            report: &mut garde::Report,
+            __context: &(),
+            mut __path: &mut dyn ::core::ops::FnMut() -> garde::Path,
+            __report: &mut garde::Report,
         ) {
-            if let Self { wait_secs: field_0, words: field_1, .. } = self {
+            if let Self { wait_secs: __field_0, words: __field_1, .. } = self {
                 {
-                    let mut path = garde::util::nested_path!(path, & "wait-secs");
+                    let mut __path = garde::util::nested_path!(__path, & "wait-secs");
                     if let ::core::result::Result::Err(error) = garde::rules::range::apply(
-                        field_0,
+                        __field_0,
                         (
                             ::core::option::Option::Some(1),
                             ::core::option::Option::Some(600),
                         ),
                     ) {
-                        report.append(path(), error);
+                        __report.append(__path(), error);
                     }
                 }
                 {
-                    let mut path = garde::util::nested_path!(path, & "words");
+                    let mut __path = garde::util::nested_path!(__path, & "words");
                     garde::rules::inner::apply(
-                        field_1,
-                        |element, key| {
-                            let mut path = garde::util::nested_path!(path, key);
+                        __field_1,
+                        |__element, __key| {
+                            let mut __path = garde::util::nested_path!(__path, __key);
                             if let ::core::result::Result::Err(error) = garde::rules::length::chars::apply(
-                                element,
+                                __element,
                                 (0usize, 80),
                             ) {
-                                report.append(path(), error);
+                                __report.append(__path(), error);
                             }
-                            if let ::core::result::Result::Err(error) = polite(element)
+                            if let ::core::result::Result::Err(error) = polite(__element)
                                 .map_err(::plexichat::__private::invalid)
                             {
-                                report.append(path(), error);
+                                __report.append(__path(), error);
                             }
                         },
                     );

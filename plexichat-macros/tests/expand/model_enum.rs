@@ -25,29 +25,29 @@ const _: () = {
         )]
         fn validate_into(
             &self,
-            context: &(),
-            mut path: &mut dyn ::core::ops::FnMut() -> garde::Path,
-            report: &mut garde::Report,
+            __context: &(),
+            mut __path: &mut dyn ::core::ops::FnMut() -> garde::Path,
+            __report: &mut garde::Report,
         ) {
-            if let Self::Replace { with: field_0, .. } = self {
+            if let Self::Replace { with: __field_0, .. } = self {
                 {
-                    let mut path = garde::util::nested_path!(path, & "with");
+                    let mut __path = garde::util::nested_path!(__path, & "with");
                     if let ::core::result::Result::Err(error) = garde::rules::length::simple::apply(
-                        field_0,
+                        __field_0,
                         (1, usize::MAX),
                     ) {
-                        report.append(path(), error);
+                        __report.append(__path(), error);
                     }
                 }
             }
-            if let Self::Wait { 0: field_0, .. } = self {
+            if let Self::Wait { 0: __field_0, .. } = self {
                 {
-                    let mut path = garde::util::nested_path!(path, & 0usize);
+                    let mut __path = garde::util::nested_path!(__path, & 0usize);
                     if let ::core::result::Result::Err(error) = garde::rules::range::apply(
-                        field_0,
+                        __field_0,
                         (::core::option::Option::Some(1), ::core::option::Option::None),
                     ) {
-                        report.append(path(), error);
+                        __report.append(__path(), error);
                     }
                 }
             }

@@ -31,18 +31,18 @@ const _: () = {
         )]
         fn validate_into(
             &self,
-            context: &(),
-            mut path: &mut dyn ::core::ops::FnMut() -> garde::Path,
-            report: &mut garde::Report,
+            __context: &(),
+            mut __path: &mut dyn ::core::ops::FnMut() -> garde::Path,
+            __report: &mut garde::Report,
         ) {
-            if let Self { count: field_0, .. } = self {
+            if let Self { count: __field_0, .. } = self {
                 {
-                    let mut path = garde::util::nested_path!(path, & "count");
+                    let mut __path = garde::util::nested_path!(__path, & "count");
                     if let ::core::result::Result::Err(error) = garde::rules::range::apply(
-                        field_0,
+                        __field_0,
                         (::core::option::Option::None, ::core::option::Option::Some(20)),
                     ) {
-                        report.append(path(), error);
+                        __report.append(__path(), error);
                     }
                 }
             }

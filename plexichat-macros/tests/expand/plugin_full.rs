@@ -20,17 +20,18 @@ pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
                     required: true,
                     before: &["a"],
                     after: &["b"],
-                    ..::plexichat::descriptor::Hook::ScanMessage.default_policy()
                 },
             },
             ::plexichat::descriptor::HookSpec {
                 hook: ::plexichat::descriptor::Hook::RewriteMessage,
                 policy: ::plexichat::descriptor::HookPolicy {
                     timeout: ::core::time::Duration::from_millis(50u64),
+                    on_error: ::plexichat::descriptor::Hook::RewriteMessage
+                        .default_policy()
+                        .on_error,
                     required: false,
                     before: &[],
                     after: &[],
-                    ..::plexichat::descriptor::Hook::RewriteMessage.default_policy()
                 },
             },
         ],
