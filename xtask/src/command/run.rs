@@ -152,7 +152,7 @@ fn directions(address: &str, data: &Path, token: &Token, plugins: &[String]) -> 
 Try it in another terminal:
   {take}
   send() {{ curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$@"; echo; }}
-  ROOM=$(send {address}/api/v1/rooms -d '{{"name": "lobby"}}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
+  ROOM=$(send {address}/api/v1/rooms -d '{{"name": "room-'$(date +%s)'"}}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
   send {address}/api/v1/rooms/$ROOM/messages -d '{{"text": "{text}"}}'; sleep 1
   send {address}/api/v1/rooms/$ROOM/messages
 Ctrl-C stops the server.
@@ -183,7 +183,7 @@ mod tests {
                 Try it in another terminal:
                   TOKEN=$(cat '/srv/data/admin-token')
                   send() { curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$@"; echo; }
-                  ROOM=$(send http://127.0.0.1:8080/api/v1/rooms -d '{"name": "lobby"}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
+                  ROOM=$(send http://127.0.0.1:8080/api/v1/rooms -d '{"name": "room-'$(date +%s)'"}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
                   send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages -d '{"text": "/echo hello"}'; sleep 1
                   send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages
                 Ctrl-C stops the server.
@@ -198,7 +198,7 @@ mod tests {
                 Try it in another terminal:
                   TOKEN=$PLEXICHAT_ADMIN_TOKEN
                   send() { curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$@"; echo; }
-                  ROOM=$(send http://127.0.0.1:8080/api/v1/rooms -d '{"name": "lobby"}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
+                  ROOM=$(send http://127.0.0.1:8080/api/v1/rooms -d '{"name": "room-'$(date +%s)'"}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
                   send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages -d '{"text": "/hello"}'; sleep 1
                   send http://127.0.0.1:8080/api/v1/rooms/$ROOM/messages
                 Ctrl-C stops the server.
