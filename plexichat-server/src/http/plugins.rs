@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use plexichat::descriptor::Role;
 use plexichat::id::PluginName;
 use plexichat::incident::{Counters, LastError};
-use plexichat::manager::{Grants, ManagerError, PluginConfig, PluginInfo};
+use plexichat::manager::{Grants, ManagerError, PluginConfig, PluginInfo, PluginManager};
 use plexichat::manifest::Manifest;
 use plexichat::permission::Permission;
 use plexichat::plugin::Health;
@@ -23,6 +23,7 @@ use plexichat::store::PluginData;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tracing::Instrument;
 
 use super::app::App;
 use super::auth::Caller;
@@ -200,7 +201,9 @@ pub(crate) async fn install(
     OptionalJson(install): OptionalJson<Install>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
     let grants = install.grant.map_or(Grants::Settings, Grants::These);
-    let info = app.host.manager.install(&plugin.name, install.version.as_deref(), grants).await?;
+    let name = plugin.name.clone();
+    let info =
+        whole(&app, async move |manager| manager.install(&name, install.version.as_deref(), grants).await).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was installed");
     Ok(Shown(ShownPlugin::of(info, &caller)))
 }
@@ -212,7 +215,8 @@ pub(crate) async fn uninstall(
     OptionalJson(uninstall): OptionalJson<Uninstall>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
     let data = if uninstall.remove_data { PluginData::Remove } else { PluginData::Keep };
-    app.host.manager.uninstall(&plugin.name, data, caller.0.actor()).await?;
+    let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
+    whole(&app, async move |manager| manager.uninstall(&name, data, &by).await).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was uninstalled");
     shown(&app, &caller, &plugin.name)
 }
@@ -223,7 +227,8 @@ pub(crate) async fn enable(
     Path(plugin): Path<PluginAddress>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
-    let info = app.host.manager.enable(&plugin.name, caller.0.actor()).await?;
+    let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
+    let info = whole(&app, async move |manager| manager.enable(&name, &by).await).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was enabled");
     Ok(Shown(ShownPlugin::of(info, &caller)))
 }
@@ -234,7 +239,8 @@ pub(crate) async fn disable(
     Path(plugin): Path<PluginAddress>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
-    let info = app.host.manager.disable(&plugin.name, caller.0.actor()).await?;
+    let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
+    let info = whole(&app, async move |manager| manager.disable(&name, &by).await).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was disabled");
     Ok(Shown(ShownPlugin::of(info, &caller)))
 }
@@ -245,7 +251,8 @@ pub(crate) async fn release(
     Path(plugin): Path<PluginAddress>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
-    let info = app.host.manager.release(&plugin.name, caller.0.actor()).await?;
+    let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
+    let info = whole(&app, async move |manager| manager.release(&name, &by).await).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was released");
     Ok(Shown(ShownPlugin::of(info, &caller)))
 }
@@ -266,9 +273,24 @@ pub(crate) async fn set_config(
     Json(config): Json<Map<String, Value>>,
 ) -> Result<Versioned<ShownConfig>, ApiError> {
     let wanted = Value::Object(config);
-    let config = app.host.manager.reconfigure(&plugin.name, &wanted, revision, caller.0.actor()).await?;
+    let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
+    let config = whole(&app, async move |manager| manager.reconfigure(&name, &wanted, revision, &by).await).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, revision = config.revision, "a plugin was configured");
     Ok(Versioned { version: config.revision, value: config.into() })
+}
+
+/// Carries a change through to its end, though the client may hang up in the middle of it.
+async fn whole<T, C, F>(app: &App, change: C) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    C: FnOnce(Arc<PluginManager>) -> F,
+    F: Future<Output = Result<T, ManagerError>> + Send + 'static,
+{
+    let change = tokio::spawn(change(app.host.manager.clone()).in_current_span());
+    match change.await {
+        Ok(done) => Ok(done?),
+        Err(error) => Err(ApiError::internal(format_args!("a change of plugins did not end: {error}"))),
+    }
 }
 
 fn shown(app: &App, caller: &Caller, name: &PluginName) -> Result<Shown<ShownPlugin>, ApiError> {
