@@ -38,6 +38,9 @@ const FILES_SPARE: usize = 64;
 /// The pause after a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Of so many failed accepts in a row one is logged: one in ten seconds.
+const WARN_EVERY: u32 = 100;
+
 /// The connection's place among those that are allowed. Who takes a connection over keeps it.
 #[derive(Debug, Clone)]
 pub(crate) struct Permit {
@@ -74,6 +77,7 @@ pub(crate) async fn serve(
     let limit = connection_limit();
     let places = Arc::new(Semaphore::new(limit));
     let (open, mut all_closed) = mpsc::channel::<()>(1);
+    let mut failed = 0_u32;
     loop {
         let place = tokio::select! {
             biased;
@@ -91,12 +95,16 @@ pub(crate) async fn serve(
                 Err(error) if is_of_one_connection(&error) => continue,
                 Err(error) => {
                     // For want of file descriptors the next call fails as fast: without a pause this would spin.
-                    tracing::warn!(%error, "no connection can be accepted for now");
+                    if failed.is_multiple_of(WARN_EVERY) {
+                        tracing::warn!(%error, "no connection can be accepted for now");
+                    }
+                    failed += 1;
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             },
         };
+        failed = 0;
         metrics::counter!("plexichat_http_connections_total").increment(1);
         let permit = Permit { _permit: Arc::new(place), _open: open.clone() };
         tokio::spawn(drive(stream, peer, router.clone(), permit, stopping.clone()));

@@ -26,3 +26,6 @@ pub(crate) use openapi::write as document;
 pub(crate) fn service(app: &Arc<App>) -> axum::Router {
     routes::router(app).layer(axum::middleware::from_fn(front::front))
 }
+
+#[cfg(test)]
+mod tests;
