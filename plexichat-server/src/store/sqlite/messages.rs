@@ -1,10 +1,11 @@
 //! Messages: the insert that everything waits for, and their history.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::PoisonError;
 
 use async_trait::async_trait;
-use plexichat::id::{MessageId, RoomId};
-use plexichat::message::{Actor, StoredRow, Time};
+use plexichat::id::{EventId, MessageId, PluginName, RoomId};
+use plexichat::message::{Actor, Finding, StoredRow, Time};
 use plexichat::pipeline::{Access, Cleared, Commit, Committed, Message, MessageStore};
 use plexichat::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
@@ -75,12 +76,7 @@ impl Appender {
         let seq = standing.seq + 1;
         let author = message.author();
         let created_at = self.now;
-        let findings = match message.findings() {
-            [] => None,
-            found => Some(
-                serde_json::to_string(found).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
-            ),
-        };
+        let findings = findings_text(message.findings())?;
         let inserted = insert.execute(rusqlite::params![
             number,
             standing.room,
@@ -94,7 +90,7 @@ impl Appender {
             state_word(message.state()),
             created_at.as_micros(),
             message.reply_to().as_ref().map(MessageId::as_bytes),
-            message.cause_id().as_ref().map(plexichat::id::EventId::as_bytes),
+            message.cause_id().as_ref().map(EventId::as_bytes),
             message.cause_depth(),
             message.key(),
             findings,
@@ -126,14 +122,14 @@ impl Appender {
 #[async_trait]
 impl MessageStore for Store {
     async fn access(&self, _: &Actor, room: RoomId) -> Result<Access, StoreError> {
-        let known = |rooms: &std::collections::HashSet<RoomId>| rooms.contains(&room);
-        if known(&self.inner.rooms.read().unwrap_or_else(std::sync::PoisonError::into_inner)) {
+        let known = |rooms: &HashSet<RoomId>| rooms.contains(&room);
+        if known(&self.inner.rooms.read().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(Access::Write);
         }
         if self.room(room).await?.is_none() {
             return Ok(Access::None);
         }
-        self.inner.rooms.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(room);
+        self.inner.rooms.write().unwrap_or_else(PoisonError::into_inner).insert(room);
         Ok(Access::Write)
     }
 
@@ -195,6 +191,15 @@ fn by_key(connection: &Connection, author: &Actor, room: RoomId, key: &str) -> r
         ))?
         .query_row((key, room.as_bytes(), kind_word(author.kind), &*author.id), stored_row)
         .optional()
+}
+
+/// What scanners found as it is stored; nothing where they found nothing.
+pub(super) fn findings_text(findings: &[(PluginName, Finding)]) -> rusqlite::Result<Option<String>> {
+    if findings.is_empty() {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(findings);
+    text.map(Some).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 /// The highest number given so far. A message that is gone keeps its number if plugins were told of it.
