@@ -41,9 +41,26 @@ pub(super) enum Verdict {
 }
 
 enum Job {
-    Append(Commit),
+    Append(Waiting),
     Work(Box<dyn Work>),
     Close,
+}
+
+/// A message in the queue. Whoever drops it without taking it, as a closing queue does, has it refused.
+struct Waiting(Option<Commit>);
+
+impl Waiting {
+    fn take(mut self) -> Option<Commit> {
+        self.0.take()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(commit) = self.0.take() {
+            commit.failed(stopping());
+        }
+    }
 }
 
 pub(super) struct Writer {
@@ -68,6 +85,8 @@ impl Writer {
             .name("store-writer".into())
             .spawn(move || {
                 writing.run(connection, &waiting);
+                // What came too late is refused before the end is told.
+                drop(waiting);
                 // Whoever waits for the end may have gone.
                 let _ = end.send(());
             })
@@ -81,12 +100,14 @@ impl Writer {
 
     /// Puts a message into the queue. Never waits: what does not fit is refused.
     pub(super) fn append(&self, commit: Commit) {
-        let (refused, error) = match self.jobs.try_send(Job::Append(commit)) {
+        let (refused, error) = match self.jobs.try_send(Job::Append(Waiting(Some(commit)))) {
             Ok(()) => return,
             Err(TrySendError::Full(job)) => (job, crowded()),
             Err(TrySendError::Disconnected(job)) => (job, stopping()),
         };
-        if let Job::Append(commit) = refused {
+        if let Job::Append(waiting) = refused
+            && let Some(commit) = waiting.take()
+        {
             commit.failed(error);
         }
     }
@@ -203,7 +224,11 @@ impl Writing {
         // Not `drain`: after an error whatever is left must still be there to be refused.
         while let Some(job) = group.pop_front() {
             match job {
-                Job::Append(commit) => self.append(connection, &mut insert, commit, done)?,
+                Job::Append(waiting) => {
+                    if let Some(commit) = waiting.take() {
+                        self.append(connection, &mut insert, commit, done)?;
+                    }
+                }
                 Job::Work(work) => run(connection, work, done)?,
                 Job::Close => {}
             }
@@ -282,7 +307,7 @@ fn undo(connection: &Connection) -> Result<(), Option<rusqlite::Error>> {
 
 fn refuse(job: Job, error: StoreError) -> Done {
     match job {
-        Job::Append(commit) => Done::Failed(commit, error),
+        Job::Append(waiting) => waiting.take().map_or(Done::Nothing, |commit| Done::Failed(commit, error)),
         Job::Work(work) => Done::Worked(work, Err(error)),
         Job::Close => Done::Nothing,
     }
