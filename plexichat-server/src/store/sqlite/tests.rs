@@ -67,16 +67,21 @@ async fn many_messages_share_one_transaction() {
     let room = bench.room("general").await;
     // While one write goes on, the others gather behind it.
     let hold = Arc::new(AtomicBool::new(true));
+    let (begin, begun) = oneshot::channel();
     let held = bench.store.write({
         let hold = hold.clone();
         move |_| {
+            begin.send(()).expect("the test waits");
             while hold.load(Ordering::Acquire) {
                 std::thread::sleep(Duration::from_millis(1));
             }
             Ok(Ok::<_, StoreError>(()))
         }
     });
-    let posts = join_all((0..100).map(|_| bench.post(room, "hello")));
+    let posts = async {
+        begun.await.expect("the write begins");
+        join_all((0..100).map(|_| bench.post(room, "hello"))).await
+    };
     let release = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         hold.store(false, Ordering::Release);
