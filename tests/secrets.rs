@@ -43,7 +43,8 @@ async fn a_token_is_in_no_output() {
     commands(&server, &canary, &mut said);
     said.push(("the log".to_owned(), server.stderr()));
     said.push(("stdout".to_owned(), server.stdout()));
-    let data = server.setup().data_dir();
+    let setup = server.setup().clone();
+    let data = setup.data_dir();
     let stopped = server.stop();
     said.push(("the log at the end".to_owned(), stopped.stderr));
     for entry in std::fs::read_dir(data).unwrap() {

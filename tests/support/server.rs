@@ -35,7 +35,14 @@ impl Setup {
     pub(crate) fn of(binary: &Path) -> Self {
         let data = Arc::new(tempfile::Builder::new().prefix("plexichat-test-").tempdir().unwrap());
         std::fs::create_dir(data.path().join("data")).unwrap();
-        Self { binary: binary.to_owned(), data, config: None, environment: Vec::new(), arguments: Vec::new(), free_port: true }
+        Self {
+            binary: binary.to_owned(),
+            data,
+            config: None,
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            free_port: true,
+        }
     }
 
     /// With this `plexichat.toml`, beside the data directory.

@@ -77,9 +77,9 @@ impl WebSocket {
         }
     }
 
-    /// The next message: its fields stand beside the frame's type.
+    /// The next `message` frame's message.
     pub(crate) async fn message(&mut self) -> Value {
-        self.next_of("message").await
+        self.next_of("message").await["message"].clone()
     }
 
     /// The close code, once the server closes.

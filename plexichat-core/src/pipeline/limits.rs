@@ -13,6 +13,7 @@ use super::message::Incoming;
 use crate::id::RoomId;
 use crate::message::ActorKind;
 use crate::problem::Problem;
+use crate::settings::MessageLimits;
 
 /// The longest idempotency key, in bytes.
 pub const KEY_MAX: usize = 255;
@@ -34,9 +35,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        const PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
-        const BURST: NonZeroU32 = NonZeroU32::new(100).expect("100 is not zero");
-        Self { text_bytes: 16 * 1024, per_second: PER_SECOND, burst: BURST }
+        MessageLimits::default().into()
+    }
+}
+
+impl From<MessageLimits> for Limits {
+    fn from(limits: MessageLimits) -> Self {
+        let MessageLimits { text_bytes, messages_per_second, message_burst } = limits;
+        let text_bytes = usize::try_from(text_bytes.get()).unwrap_or(usize::MAX);
+        Self { text_bytes, per_second: messages_per_second, burst: message_burst }
     }
 }
 

@@ -16,6 +16,7 @@ mod source;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// The directory of the store and the first administrator's token.
     pub data_dir: PathBuf,
+    /// How much and how fast one actor may post.
+    pub limits: MessageLimits,
 }
 
 impl Default for ServerSettings {
@@ -63,7 +66,28 @@ impl Default for ServerSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             public_url: None,
             data_dir: PathBuf::from("data"),
+            limits: MessageLimits::default(),
         }
+    }
+}
+
+/// How much and how fast one actor may post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageLimits {
+    /// The longest text, in bytes of UTF-8.
+    pub text_bytes: NonZeroU32,
+    /// Messages a second by one actor in one room, in the long run.
+    pub messages_per_second: NonZeroU32,
+    /// Messages at once by one actor in one room.
+    pub message_burst: NonZeroU32,
+}
+
+impl Default for MessageLimits {
+    fn default() -> Self {
+        const TEXT: NonZeroU32 = NonZeroU32::new(16 * 1024).expect("not zero");
+        const PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+        const BURST: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
+        Self { text_bytes: TEXT, messages_per_second: PER_SECOND, message_burst: BURST }
     }
 }
 

@@ -12,7 +12,9 @@ use serde_json::Value;
 use super::layer::{Located, Node};
 use super::origin::Origin;
 use super::shape::Shape;
-use super::{HookSettings, IsolationLevel, Layers, PluginSettings, ServerSettings, Settings, Timeouts, source};
+use super::{
+    HookSettings, IsolationLevel, Layers, MessageLimits, PluginSettings, ServerSettings, Settings, Timeouts, source,
+};
 use crate::descriptor::{Descriptor, Hook};
 use crate::id::PluginName;
 use crate::permission::{Permission, PermissionSet};
@@ -206,6 +208,17 @@ impl Reader<'_> {
                     false => Ok(PathBuf::from(text)),
                 })
                 .unwrap_or(defaults.data_dir),
+            limits: self.limits(),
+        }
+    }
+
+    fn limits(&self) -> MessageLimits {
+        let defaults = MessageLimits::default();
+        let limit = |name: &str, default| self.value(&pointer(&["server", "limits", name])).unwrap_or(default);
+        MessageLimits {
+            text_bytes: limit("text_bytes", defaults.text_bytes),
+            messages_per_second: limit("messages_per_second", defaults.messages_per_second),
+            message_burst: limit("message_burst", defaults.message_burst),
         }
     }
 

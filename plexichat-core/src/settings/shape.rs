@@ -6,6 +6,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,6 +29,15 @@ struct Server {
     listen: Option<String>,
     public_url: Option<String>,
     data_dir: Option<String>,
+    limits: Option<Limits>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    text_bytes: Option<NonZeroU32>,
+    messages_per_second: Option<NonZeroU32>,
+    message_burst: Option<NonZeroU32>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -74,6 +74,9 @@ fn entries(catalog: &Catalog, settings: &Settings) -> Vec<Value> {
         ("/server/listen", json!(server.listen.to_string())),
         ("/server/public_url", json!(server.public_url)),
         ("/server/data_dir", json!(server.data_dir.display().to_string())),
+        ("/server/limits/text_bytes", json!(server.limits.text_bytes)),
+        ("/server/limits/messages_per_second", json!(server.limits.messages_per_second)),
+        ("/server/limits/message_burst", json!(server.limits.message_burst)),
     ] {
         put(pointer, value, settings.origin(pointer).to_string());
     }
@@ -120,6 +123,13 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # public_url = "https://chat.example.org"
 # The directory of the store and the first administrator's token.
 # data_dir = "data"
+
+[server.limits]
+# The longest text of a message, in bytes.
+# text_bytes = 16384
+# Messages a second by one actor in one room, in the long run, and at once.
+# messages_per_second = 20
+# message_burst = 100
 "#;
 
 /// A file to begin with, with a section for each linked plugin.

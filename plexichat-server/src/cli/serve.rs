@@ -80,12 +80,13 @@ async fn serve(
     let egress = Egress::new(reach(&settings)).map_err(|error| Failure::new(error.to_string()))?;
     let bundle = BundleInfo::of(bundle);
     let public_url = settings.server.public_url.clone();
+    let limits = Limits::from(settings.server.limits);
     let hub = Hub::new(Arc::new(store.clone()));
     let outbox = Outbox::new();
     let host = Host::new(
         catalog,
         settings,
-        Limits::default(),
+        limits,
         Ports {
             plugins: Arc::new(store.clone()),
             messages: Arc::new(store.clone()),
