@@ -1,6 +1,7 @@
 //! Finds every mistake in a block of handlers: names of events and commands, signatures, documentation.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, Span};
+use syn::spanned::Spanned;
 use syn::{FnArg, GenericArgument, ItemImpl, LitStr, PathArguments, ReturnType, Signature, Type};
 
 use super::parse::{Call, Method};
@@ -30,6 +31,8 @@ pub(crate) struct Event {
     pub(crate) own: bool,
     /// The type of the event's data, where the handler is not one for any event.
     pub(crate) payload: Option<Type>,
+    /// Where what it returns is written.
+    pub(crate) returned: Span,
 }
 
 impl Event {
@@ -45,6 +48,8 @@ pub(crate) struct Command {
     pub(crate) name: LitStr,
     pub(crate) help: String,
     pub(crate) arguments: Option<Type>,
+    /// Where what it returns is written.
+    pub(crate) returned: Span,
 }
 
 /// Checks a block with the methods that have an attribute.
@@ -106,7 +111,7 @@ fn event(signature: &Signature, names: Vec<LitStr>, own: bool, errors: &Errors) 
             "this handler gets events of several types; take `&Event` and ask it for `payload::<..>()`",
         );
     }
-    Some(Event { method: signature.ident.clone(), names, own, payload })
+    Some(Event { method: signature.ident.clone(), names, own, payload, returned: signature.output.span() })
 }
 
 /// Whether an event of this name can come.
@@ -153,7 +158,13 @@ fn command(signature: &Signature, name: LitStr, help: String, errors: &Errors) -
         errors.under(call, format!("a command takes `CommandCall` first; {COMMAND_SHAPE}"));
     }
     returns(signature, "CommandReply", COMMAND_SHAPE, errors);
-    Some(Command { method: signature.ident.clone(), name, help, arguments: taken.get(1).map(|ty| (*ty).clone()) })
+    Some(Command {
+        method: signature.ident.clone(),
+        name,
+        help,
+        arguments: taken.get(1).map(|ty| (*ty).clone()),
+        returned: signature.output.span(),
+    })
 }
 
 /// The types behind `&self` of an asynchronous method.

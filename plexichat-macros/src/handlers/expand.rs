@@ -61,11 +61,11 @@ fn event_spec(event: &Event) -> TokenStream {
 fn event_call(plugin: &Type, index: usize, event: &Event) -> TokenStream {
     let function = event_name(index);
     let method = &event.method;
+    // Under what the method returns: that it is another type is said there.
     let body = match &event.payload {
-        None => quote!(<#plugin>::#method(plugin, event).await),
-        Some(payload) => quote! {
-            let payload = event.payload::<#payload>()?;
-            <#plugin>::#method(plugin, &payload).await
+        None => quote_spanned!(event.returned=> <#plugin>::#method(plugin, event).await),
+        Some(payload) => quote_spanned! {event.returned=>
+            <#plugin>::#method(plugin, &*event.payload::<#payload>()?).await
         },
     };
     quote! {
@@ -73,13 +73,16 @@ fn event_call(plugin: &Type, index: usize, event: &Event) -> TokenStream {
             plugin: &'a #plugin,
             event: &'a ::plexichat::event::Event,
         ) -> ::plexichat::__private::BoxFuture<'a, ::plexichat::error::Result<()>> {
-            ::std::boxed::Box::pin(async move { #body })
+            ::std::boxed::Box::pin(async move {
+                let outcome: ::plexichat::error::Result<()> = #body;
+                outcome
+            })
         }
     }
 }
 
 fn command_spec(command: &Command) -> TokenStream {
-    let Command { method, name, help, arguments } = command;
+    let Command { method, name, help, arguments, .. } = command;
     let method = method.to_string();
     let (schema, fields) = match arguments {
         None => (quote!(::plexichat::__private::no_arguments), quote!(&[])),
@@ -102,19 +105,26 @@ fn command_spec(command: &Command) -> TokenStream {
 fn command_call(plugin: &Type, index: usize, command: &Command) -> TokenStream {
     let function = command_name(index);
     let method = &command.method;
-    let body = match &command.arguments {
-        None => quote!(<#plugin>::#method(plugin, call).await),
-        Some(ty) => quote! {
-            let arguments = ::plexichat::command::parse_arguments::<#ty>(&call.command, &call.arguments)?;
-            <#plugin>::#method(plugin, call, arguments).await
-        },
+    let (arguments, passed) = match &command.arguments {
+        None => (None, None),
+        Some(ty) => (
+            Some(quote! {
+                let arguments = ::plexichat::command::parse_arguments::<#ty>(&call.command, &call.arguments)?;
+            }),
+            Some(quote!(, arguments)),
+        ),
     };
+    let body = quote_spanned!(command.returned=> <#plugin>::#method(plugin, call #passed).await);
     quote! {
         fn #function(
             plugin: &#plugin,
             call: ::plexichat::command::CommandCall,
         ) -> ::plexichat::__private::BoxFuture<'_, ::plexichat::error::Result<::plexichat::command::CommandReply>> {
-            ::std::boxed::Box::pin(async move { #body })
+            ::std::boxed::Box::pin(async move {
+                #arguments
+                let outcome: ::plexichat::error::Result<::plexichat::command::CommandReply> = #body;
+                outcome
+            })
         }
     }
 }

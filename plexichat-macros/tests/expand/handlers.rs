@@ -28,15 +28,26 @@ impl Greeter {
             event: &'a ::plexichat::event::Event,
         ) -> ::plexichat::__private::BoxFuture<'a, ::plexichat::error::Result<()>> {
             ::std::boxed::Box::pin(async move {
-                let payload = event.payload::<UserMessage>()?;
-                <Greeter>::greet(plugin, &payload).await
+                let outcome: ::plexichat::error::Result<()> = <Greeter>::greet(
+                        plugin,
+                        &*event.payload::<UserMessage>()?,
+                    )
+                    .await;
+                outcome
             })
         }
         fn event_1<'a>(
             plugin: &'a Greeter,
             event: &'a ::plexichat::event::Event,
         ) -> ::plexichat::__private::BoxFuture<'a, ::plexichat::error::Result<()>> {
-            ::std::boxed::Box::pin(async move { <Greeter>::audit(plugin, event).await })
+            ::std::boxed::Box::pin(async move {
+                let outcome: ::plexichat::error::Result<()> = <Greeter>::audit(
+                        plugin,
+                        event,
+                    )
+                    .await;
+                outcome
+            })
         }
         fn command_0(
             plugin: &Greeter,
@@ -49,7 +60,10 @@ impl Greeter {
                 let arguments = ::plexichat::command::parse_arguments::<
                     RollArgs,
                 >(&call.command, &call.arguments)?;
-                <Greeter>::roll(plugin, call, arguments).await
+                let outcome: ::plexichat::error::Result<
+                    ::plexichat::command::CommandReply,
+                > = <Greeter>::roll(plugin, call, arguments).await;
+                outcome
             })
         }
         fn command_1(
@@ -59,7 +73,12 @@ impl Greeter {
             '_,
             ::plexichat::error::Result<::plexichat::command::CommandReply>,
         > {
-            ::std::boxed::Box::pin(async move { <Greeter>::what(plugin, call).await })
+            ::std::boxed::Box::pin(async move {
+                let outcome: ::plexichat::error::Result<
+                    ::plexichat::command::CommandReply,
+                > = <Greeter>::what(plugin, call).await;
+                outcome
+            })
         }
         ::plexichat::descriptor::Handlers {
             events: &[

@@ -1,6 +1,7 @@
 //! A plugin that uses every attribute, in a crate whose only dependency is the SDK and which forbids unsafe code.
 #![forbid(unsafe_code)]
 #![deny(warnings)]
+#![allow(missing_docs, reason = "a test's items are nobody's business")]
 
 use plexichat::prelude::*;
 
@@ -122,10 +123,11 @@ impl Whole {
     }
 }
 
-fn main() {
+#[test]
+fn the_descriptor_says_what_was_written() {
     assert_eq!(plexichat::registry::linked().map(|plugin| plugin.name).collect::<Vec<_>>(), ["whole"]);
     let plugin = PLEXICHAT_PLUGIN;
-    assert_eq!(plugin.package.name, "plexichat-macros-tests");
+    assert_eq!(plugin.package.name, "plexichat-macros");
     assert!(plugin.entry_point.ends_with("::Whole"), "{}", plugin.entry_point);
     assert_eq!(plugin.emits, ["custom.rolled", "custom.as_json"]);
     let [hook] = plugin.hooks else { panic!("{:?}", plugin.hooks) };
@@ -135,7 +137,18 @@ fn main() {
     assert_eq!(plugin.commands[0].help, "Rolls dice.");
     assert_eq!(plugin.events[1].patterns, ["user_login", "custom.rolled"]);
     assert!(plugin.events[1].own && !plugin.events[0].own);
+}
 
+#[plexichat::test]
+async fn a_test_may_wait() -> plexichat::testing::TestResult {
+    let number: u8 = async { "42" }.await.parse()?;
+    assert_eq!(number, 42);
+    Ok(())
+}
+
+#[test]
+fn settings_are_checked_and_described() {
+    let plugin = PLEXICHAT_PLUGIN;
     let check = |config| (plugin.entry.check_config)(&config).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(check(json!({ "sides": 1, "bad-words": ["a", ""] })).len(), 2);
     assert_eq!(check(json!({ "greeting": "Hi!" })), ["/greeting: is shouting"]);
