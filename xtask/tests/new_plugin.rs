@@ -39,8 +39,9 @@ fn xtask(directory: &Path, arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(arguments)
         .current_dir(directory)
-        // Dependencies of others are compiled once for both workspaces.
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
+        // A folder of its own: Cargo names what it compiles by paths from the workspace's root, so the copy's crates
+        // would take the place of the original's.
+        .env("CARGO_TARGET_DIR", directory.join("target"))
         .env("CARGO_NET_OFFLINE", "true")
         .output()
         .unwrap();
