@@ -31,15 +31,11 @@ const PAGE: u32 = 100;
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Frame<'a> {
-    Message { room_id: RoomId, seq: u64, message: &'a StoredRow },
+    Message(&'a StoredRow),
     Gap { room_id: RoomId, from_seq: u64 },
 }
 
-impl<'a> Frame<'a> {
-    fn message(row: &'a StoredRow) -> Self {
-        Self::Message { room_id: row.room_id, seq: row.seq, message: row }
-    }
-
+impl Frame<'_> {
     fn to_text(&self) -> Result<Utf8Bytes, StoreError> {
         let text = serde_json::to_string(self);
         text.map(Utf8Bytes::from).map_err(|error| StoreError::Failed(format!("writing a frame: {error}")))
@@ -138,7 +134,7 @@ impl Hub {
     fn tell(&self, row: &StoredRow) {
         let listeners = self.inner.rooms.read().unwrap_or_else(PoisonError::into_inner).get(&row.room_id).cloned();
         let Some(listeners) = listeners else { return };
-        match Frame::message(row).to_text() {
+        match Frame::Message(row).to_text() {
             Ok(frame) => listeners.iter().for_each(|listener| listener.offer(row.room_id, row.seq, &frame)),
             Err(error) => tracing::error!(%error, message = %row.id, "delivering a message"),
         }
@@ -239,7 +235,7 @@ impl Frames {
         let left = CATCH_UP.saturating_sub(catching_up.unwrap_or(0)).clamp(1, PAGE);
         let limit = u32::try_from(limit).unwrap_or(PAGE).clamp(1, left);
         let page = self.hub.store.history(behind.room, Some(sent), None, limit).await?;
-        let written = page.iter().map(|row| Frame::message(row).to_text()).collect::<Result<Vec<_>, _>>()?;
+        let written = page.iter().map(|row| Frame::Message(row).to_text()).collect::<Result<Vec<_>, _>>()?;
 
         let mut state = self.connection.state();
         let Some(standing) = state.standing(behind) else { return Ok(()) };
