@@ -22,9 +22,9 @@ async def main(address: str, token: str, room: str, text: str) -> None:
                 sys.exit(f"error: {frame}")
             if frame["type"] == "ack":
                 posted = frame["message"]["id"]
-            if frame["type"] == "message" and frame["message"]["author"]["kind"] == "plugin":
-                assert posted and frame["message"]["reply_to"] == posted, frame
-                print(frame["message"]["text"])
+            if frame["type"] == "message" and frame["author"]["kind"] == "plugin":
+                assert posted and frame["reply_to"] == posted, frame
+                print(frame["text"])
                 return
 
 

@@ -77,9 +77,9 @@ impl WebSocket {
         }
     }
 
-    /// The next `message` frame's message.
+    /// The next `message` frame: the message's own fields beside the type.
     pub(crate) async fn message(&mut self) -> Value {
-        self.next_of("message").await["message"].clone()
+        self.next_of("message").await
     }
 
     /// The close code, once the server closes.
