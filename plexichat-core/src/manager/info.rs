@@ -30,6 +30,9 @@ pub struct PluginInfo {
     /// How far it is, with the cause where it stopped halfway.
     #[serde(flatten)]
     pub state: State,
+    /// Whether it is asked at the moment; nothing while it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerState>,
     /// Whether it can do its work, as it said last; nothing while it does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
@@ -47,6 +50,26 @@ pub struct PluginInfo {
     /// Everything it says of itself; nothing where it is not linked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Manifest>,
+}
+
+/// Whether a running plugin is asked at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BreakerState {
+    /// It is.
+    Closed,
+    /// It failed too often of late: it is not, for a while.
+    Open,
+}
+
+impl PluginInfo {
+    /// Why it does not do its work: why it does not run, or, where it runs and is not asked, what went wrong last.
+    pub fn cause(&self) -> Option<String> {
+        let open = self.breaker == Some(BreakerState::Open);
+        let failed = || self.last_error.as_ref().filter(|_| open).map(|error| error.message.clone());
+        self.state.cause().or_else(failed)
+    }
 }
 
 /// A plugin's configuration as the operator sees it.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::snapshot::Running;
-use super::{Board, PluginManager, granted};
+use super::{Board, BreakerState, PluginManager, granted};
 use crate::capability::Scope;
 use crate::context::Services;
 use crate::descriptor::{Descriptor, FailMode, Hook};
@@ -43,6 +43,11 @@ impl Live {
     pub(super) fn counters(&self) -> Counters {
         let waiting_events = self.mailbox.as_ref().map_or(0, |mailbox| mailbox.len());
         Counters { waiting_events, ..self.plugin.counters() }
+    }
+
+    pub(super) fn breaker(&self) -> BreakerState {
+        let refused = self.plugin.is_open() || self.plugin.guard().is_abandoned();
+        if refused { BreakerState::Open } else { BreakerState::Closed }
     }
 
     /// Lets it have its events. What an instance before it did not get to it gets.

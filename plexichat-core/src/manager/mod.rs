@@ -34,7 +34,7 @@ use crate::settings::Settings;
 use crate::store::{PluginData, PluginRecord, PluginStore};
 use crate::watchdog::Patience;
 
-pub use self::info::{Grants, ManagerError, PluginConfig, PluginInfo};
+pub use self::info::{BreakerState, Grants, ManagerError, PluginConfig, PluginInfo};
 use self::instance::Live;
 use self::snapshot::Snapshot;
 
@@ -256,6 +256,7 @@ impl PluginManager {
             version: version.or_else(|| record.map(|record| record.version.clone())).unwrap_or_default(),
             description: descriptor.map_or("", |plugin| plugin.package.description).to_owned(),
             state: state.clone(),
+            breaker: live.map(|live| live.breaker()),
             health: live.and_then(|_| board.health.get(name).cloned()),
             declared: descriptor.map(|plugin| plugin.permission_set().iter().collect()).unwrap_or_default(),
             granted: granted.iter().collect(),

@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use plexichat::descriptor::Role;
 use plexichat::id::PluginName;
 use plexichat::incident::{Counters, LastError};
-use plexichat::manager::{Grants, ManagerError, PluginConfig, PluginInfo, PluginManager};
+use plexichat::manager::{BreakerState, Grants, ManagerError, PluginConfig, PluginInfo, PluginManager};
 use plexichat::manifest::Manifest;
 use plexichat::permission::Permission;
 use plexichat::plugin::Health;
@@ -47,9 +47,12 @@ pub(crate) struct ShownPlugin {
     description: String,
     /// `linked`, `installed`, `starting`, `enabled`, `disabled`, `blocked`, `failed` or `quarantined`.
     state: &'static str,
-    /// Why it does not run, for administrators.
+    /// Why it does not run, or is not asked, for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<String>,
+    /// Whether it is asked at the moment, or failed too often of late; nothing while it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<BreakerState>,
     /// Whether it can do its work, as it said last; nothing while it does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<Health>,
@@ -149,13 +152,15 @@ impl ShownPlugin {
     fn of(info: PluginInfo, caller: &Caller) -> Self {
         // What went wrong inside may name hosts and paths: it is for those who can mend it.
         let operator = caller.0.may(Scope::Admin);
+        let cause = info.cause().filter(|_| operator);
         Self {
             name: info.name,
             version: info.version,
             kind: info.manifest.as_ref().map(|manifest| manifest.kind),
             description: info.description,
             state: info.state.as_str(),
-            cause: info.state.cause().filter(|_| operator),
+            cause,
+            breaker: info.breaker,
             health: info.health,
             granted: info.granted,
             isolation: info.isolation,
