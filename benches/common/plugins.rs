@@ -129,15 +129,7 @@ pub(crate) async fn start(count: usize, isolation: IsolationLevel) -> Running {
 }
 
 fn record(descriptor: &Descriptor) -> PluginRecord {
-    PluginRecord {
-        name: descriptor.plugin_name(),
-        version: descriptor.package.version.to_owned(),
-        enabled: true,
-        granted: None,
-        config: serde_json::json!({}),
-        config_revision: 0,
-        quarantined: None,
-    }
+    PluginRecord { enabled: true, ..PluginRecord::new(descriptor.plugin_name(), descriptor.package.version) }
 }
 
 /// Ports that no listener uses.

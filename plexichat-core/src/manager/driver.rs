@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use serde_json::Value;
 
 use super::instance::Live;
 use super::snapshot::Snapshot;
@@ -40,13 +39,19 @@ impl PluginManager {
         let _changing = self.changing.lock().await;
         let mut records = self.parts.store.plugins().await?;
         for name in self.linked.keys() {
-            let settings = self.parts.settings.plugin(name);
-            if settings.enabled == Some(true) && !records.iter().any(|record| record.name == *name) {
+            let settings = &self.parts.settings;
+            let known = records.iter().position(|record| record.name == *name);
+            let uninstalled = known.is_some_and(|known| !records[known].installed);
+            // What an operator uninstalled stays so, unless the operator's own file says otherwise since.
+            let pinned = settings.pinned(&format!("/plugins/{name}/enabled")).is_some();
+            if settings.plugin(name).enabled == Some(true) && (known.is_none() || uninstalled && pinned) {
                 let record = self.first_record(name);
                 self.parts.store.save_plugin(record.clone()).await?;
+                known.map(|known| records.swap_remove(known));
                 records.push(record);
             }
         }
+        records.retain(|record| record.installed);
         {
             let mut board = self.board();
             for record in records {
@@ -85,16 +90,21 @@ impl PluginManager {
         }
     }
 
+    /// What is kept of a plugin that the bundle or the operator's settings install, at its first start.
     fn first_record(&self, name: &PluginName) -> PluginRecord {
-        PluginRecord {
-            name: name.clone(),
-            version: self.linked.get(name).map_or("", |plugin| plugin.package.version).to_owned(),
-            enabled: true,
-            granted: None,
-            config: Value::Object(serde_json::Map::new()),
-            config_revision: 0,
-            quarantined: None,
+        let version = self.linked.get(name).map_or("", |plugin| plugin.package.version);
+        PluginRecord { enabled: true, ..PluginRecord::new(name.clone(), version) }
+    }
+
+    /// Removes what is kept of a plugin. Where the bundle would install it again at the next start, that it was uninstalled
+    /// is kept.
+    async fn remove(&self, name: &PluginName, data: PluginData) -> Result<(), StoreError> {
+        self.parts.store.remove_plugin(name.clone(), data).await?;
+        if self.parts.settings.plugin(name).enabled == Some(true) {
+            let gone = PluginRecord { installed: false, enabled: false, ..self.first_record(name) };
+            self.parts.store.save_plugin(gone).await?;
         }
+        Ok(())
     }
 
     fn add(&self, lifecycle: &mut Lifecycle, record: &PluginRecord) {
@@ -153,7 +163,7 @@ impl PluginManager {
                     }
                 }
                 Some(Effect::Remove(name)) => {
-                    if let Err(error) = self.parts.store.remove_plugin(name.clone(), data).await {
+                    if let Err(error) = self.remove(&name, data).await {
                         self.board().lifecycle = before;
                         return Err(error.into());
                     }

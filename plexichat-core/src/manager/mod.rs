@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use serde_json::Value;
 
 use crate::capability::chat::ChatPort;
 use crate::capability::clock::Clock;
@@ -145,18 +144,11 @@ impl PluginManager {
             let (linked, wanted) = (linked.to_owned(), wanted.to_owned());
             return Err(ManagerError::Version { name: name.clone(), linked, wanted });
         }
-        let record = PluginRecord {
-            name: name.clone(),
-            version: linked.to_owned(),
-            enabled: false,
-            granted: match grants {
-                Grants::Settings => None,
-                Grants::These(permissions) => Some(permissions),
-            },
-            config: Value::Object(serde_json::Map::new()),
-            config_revision: 0,
-            quarantined: None,
+        let given = match grants {
+            Grants::Settings => None,
+            Grants::These(permissions) => Some(permissions),
         };
+        let record = PluginRecord { granted: given, ..PluginRecord::new(name.clone(), linked) };
         let granted = granted(descriptor, &self.parts.settings, Some(&record));
         let facts = facts(descriptor, &self.linked, granted);
         let before = self.board().records.insert(name.clone(), record);

@@ -38,6 +38,9 @@ pub struct PluginRecord {
     pub name: PluginName,
     /// The version that was installed.
     pub version: String,
+    /// Whether it is installed; `false` keeps in mind that an operator uninstalled what the bundle would install again.
+    #[serde(default = "yes")]
+    pub installed: bool,
     /// Whether the operator wants it to run.
     pub enabled: bool,
     /// The permissions it was granted at install; nothing where the bundle's grant holds.
@@ -48,6 +51,26 @@ pub struct PluginRecord {
     pub config_revision: u64,
     /// Since when it is quarantined, and why.
     pub quarantined: Option<(Timestamp, String)>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl PluginRecord {
+    /// What is stored of a plugin that was just installed: it does not run, and nothing of it is set.
+    pub fn new(name: PluginName, version: impl Into<String>) -> Self {
+        Self {
+            name,
+            version: version.into(),
+            installed: true,
+            enabled: false,
+            granted: None,
+            config: Value::Object(serde_json::Map::new()),
+            config_revision: 0,
+            quarantined: None,
+        }
+    }
 }
 
 /// What the plugin manager keeps. An operation that returned is durable.

@@ -143,15 +143,7 @@ async fn install(store: &MemoryStore, descriptor: &Descriptor, config: Value) ->
     if store.plugins().await?.iter().any(|record| record.name == name) {
         return Ok(());
     }
-    let record = PluginRecord {
-        name,
-        version: descriptor.package.version.to_owned(),
-        enabled: true,
-        granted: None,
-        config,
-        config_revision: 0,
-        quarantined: None,
-    };
+    let record = PluginRecord { enabled: true, config, ..PluginRecord::new(name, descriptor.package.version) };
     Ok(store.save_plugin(record).await?)
 }
 

@@ -111,6 +111,7 @@ async fn records_come_back_whole(store: &(impl PluginStore + ?Sized)) {
     let first = record("one");
     let second = PluginRecord {
         version: "2.0.0-rc.1+build".to_owned(),
+        installed: false,
         enabled: true,
         granted: Some(vec![Permission::PostMessages, Permission::NetworkAccess]),
         config: json!({"prefix": "> ", "nested": {"list": [1, 2.5, null]}}),
@@ -158,15 +159,7 @@ async fn sorted(store: &(impl PluginStore + ?Sized)) -> Vec<PluginRecord> {
 }
 
 fn record(plugin: &str) -> PluginRecord {
-    PluginRecord {
-        name: name(plugin),
-        version: "1.0.0".to_owned(),
-        enabled: false,
-        granted: None,
-        config: json!({}),
-        config_revision: 0,
-        quarantined: None,
-    }
+    PluginRecord::new(name(plugin), "1.0.0")
 }
 
 fn name(text: &str) -> PluginName {
