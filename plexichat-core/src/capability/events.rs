@@ -60,21 +60,75 @@ impl<T> Events<T> {
     /// As [`emit`](Self::emit).
     pub async fn emit_json(&self, name: &str, data: Value) -> Result<()> {
         let name = if name.starts_with(CUSTOM_PREFIX) { name.to_owned() } else { format!("{CUSTOM_PREFIX}{name}") };
-        if !self.declared.contains(&name.as_str()) {
-            let plugin = self.scope.plugin();
+        self.send(Event::json(name, data)).await
+    }
+
+    async fn send(&self, mut event: Event) -> Result<()> {
+        self.scope.check_alive()?;
+        // Typed events too: their bound is a safe trait, which a plugin could implement by hand.
+        if !self.declared.contains(&&*event.name) {
+            let (plugin, name) = (self.scope.plugin(), &event.name);
             let bare = name.trim_start_matches(CUSTOM_PREFIX);
             return Err(PluginError::permission(format!(
                 "plugin `{plugin}` does not declare the event `{name}`: add `emits(\"{bare}\")` to its \
                  `#[plexichat::plugin(..)]`"
             )));
         }
-        self.send(Event::json(name, data)).await
-    }
-
-    async fn send(&self, mut event: Event) -> Result<()> {
-        self.scope.check_alive()?;
         event.actor = Actor::plugin(self.scope.plugin().as_str());
         event.origin = Origin::Plugin;
         self.port.emit(self.scope.plugin(), event).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::permission::PermissionSet;
+
+    #[plexichat::event("known")]
+    struct Known {
+        number: u8,
+    }
+
+    #[plexichat::event("unknown")]
+    struct Unknown {}
+
+    struct Mine;
+    impl EmittedBy<Mine> for Known {}
+    impl EmittedBy<Mine> for Unknown {}
+
+    #[derive(Default)]
+    struct Recorded(Mutex<Vec<String>>);
+
+    #[async_trait]
+    impl EventPort for Recorded {
+        async fn emit(&self, plugin: &PluginName, event: Event) -> Result<()> {
+            self.0.lock().unwrap().push(format!("{plugin} {} {}", event.name, event.data()?));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_what_is_declared_is_emitted() {
+        let scope = Scope::new(PluginName::linked("mine"), PermissionSet::EMPTY, |_, _| {});
+        let port = Arc::new(Recorded::default());
+        let events = Events::<Mine>::new(scope.clone(), port.clone(), &["custom.known", "custom.loose"]);
+        let refused = |outcome: Option<Result<()>>| outcome.unwrap().unwrap_err().to_string();
+
+        events.emit(Known { number: 1 }).now_or_never().unwrap().unwrap();
+        events.emit_json("loose", 2.into()).now_or_never().unwrap().unwrap();
+        events.emit_json("custom.loose", 3.into()).now_or_never().unwrap().unwrap();
+        assert!(refused(events.emit(Unknown {}).now_or_never()).contains("add `emits(\"unknown\")`"));
+        assert!(refused(events.emit_json("other", 4.into()).now_or_never()).contains("add `emits(\"other\")`"));
+        scope.revoke();
+        assert!(refused(events.emit(Known { number: 5 }).now_or_never()).contains("was stopped"));
+        assert_eq!(
+            *port.0.lock().unwrap(),
+            ["mine custom.known {\"number\":1}", "mine custom.loose 2", "mine custom.loose 3"]
+        );
     }
 }
