@@ -8,6 +8,9 @@ use super::client::Client;
 use super::output::{Output, cell, fields, pretty, table};
 use super::{ClientArgs, Failure};
 
+/// How much of a plugin's own words a table shows.
+const CAUSE_MAX: usize = 160;
+
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,
@@ -99,7 +102,11 @@ pub(super) async fn run(arguments: PluginArgs, output: &mut Output) -> Result<()
         PluginCommand::List => {
             let list = client.get("/api/v1/plugins").await?;
             output.show(&list, |list| {
-                let row = |plugin: &Value| ["name", "version", "type", "state", "cause"].map(|name| cell(plugin, name));
+                let row = |plugin: &Value| {
+                    let [name, version, kind, state] =
+                        ["name", "version", "type", "state"].map(|name| cell(plugin, name));
+                    [name, version, kind, state, cause(plugin)]
+                };
                 table(
                     ["NAME", "VERSION", "TYPE", "STATE", "CAUSE"],
                     list["plugins"].as_array().into_iter().flatten().map(row),
@@ -171,7 +178,8 @@ fn about(info: &Value) -> String {
         ("name", cell(info, "name")),
         ("version", cell(info, "version")),
         ("state", cell(info, "state")),
-        ("cause", cell(info, "cause")),
+        ("cause", cause(info)),
+        ("breaker", cell(info, "breaker")),
         ("description", cell(manifest, "description")),
         ("type", cell(info, "type")),
         ("permissions", cell(manifest, "permissions")),
@@ -182,6 +190,18 @@ fn about(info: &Value) -> String {
     ];
     lines.retain(|(_, value)| value != "-");
     fields(&lines)
+}
+
+/// Why it does not run or is not asked, else what went wrong last.
+fn cause(plugin: &Value) -> String {
+    let (cause, last) = (plugin["cause"].as_str(), &plugin["last_error"]);
+    let text = match (cause, last["message"].as_str()) {
+        (Some(cause), _) if plugin["breaker"] == "open" => format!("not asked for a while: {cause}"),
+        (Some(cause), _) => cause.to_owned(),
+        (None, Some(message)) => format!("last error, {}: {message}", cell(last, "what")),
+        (None, None) => "-".to_owned(),
+    };
+    text.chars().take(CAUSE_MAX).collect()
 }
 
 fn names(items: &Value) -> String {
@@ -210,6 +230,20 @@ mod tests {
         check("empty=", Some(("empty", "".into())));
         check("=x", None);
         check("x", None);
+    }
+
+    #[track_caller]
+    fn check_cause(plugin: Value, expected: &str) {
+        assert_eq!(cause(&plugin), expected);
+    }
+
+    #[test]
+    fn the_cause_is_why_it_does_not_run_or_what_went_wrong_last() {
+        let last = json!({ "what": "command", "message": "it took too long" });
+        check_cause(json!({ "state": "enabled" }), "-");
+        check_cause(json!({ "state": "failed", "cause": "no key", "last_error": last }), "no key");
+        check_cause(json!({ "breaker": "closed", "last_error": last }), "last error, command: it took too long");
+        check_cause(json!({ "breaker": "open", "cause": "it panicked" }), "not asked for a while: it panicked");
     }
 
     #[test]

@@ -122,6 +122,7 @@ async fn serve(
         hub,
         bundle,
         public_url,
+        text_bytes: limits.text_bytes,
         metrics: metrics.clone(),
         stopping: stopping.clone(),
         document,

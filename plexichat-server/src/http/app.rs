@@ -24,6 +24,8 @@ pub(crate) struct App {
     pub(crate) bundle: BundleInfo,
     /// The address that people use.
     pub(crate) public_url: Option<String>,
+    /// The longest text that is stored, in bytes.
+    pub(crate) text_bytes: usize,
     /// The counters.
     pub(crate) metrics: PrometheusHandle,
     /// Turns true when the server begins to stop.

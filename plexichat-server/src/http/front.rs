@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::output;
 use crate::error::ApiError;
 
 /// How long a request may take altogether.
@@ -175,7 +176,7 @@ fn finish(response: Response, id: &RequestId) -> Response {
                 .headers
                 .extend(std::mem::take(&mut error.headers).into_iter().map(|(name, value)| (Some(name), value)));
             // Plain strings: this cannot fail.
-            Body::from(serde_json::to_vec(&error.body(id.as_str())).unwrap_or_default())
+            Body::from(output::line(&error.body(id.as_str())).unwrap_or_default())
         }
     };
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {

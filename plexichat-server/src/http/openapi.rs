@@ -59,7 +59,7 @@ pub(crate) fn refusal(operation: &mut Operation, status: u16) {
 /// # Errors
 /// What went wrong while it was put together.
 pub(crate) fn write(bundle: &BundleInfo) -> Result<Bytes, serde_json::Error> {
-    serde_json::to_vec(&document(bundle, routes::table)).map(Bytes::from)
+    output::line(&document(bundle, routes::table)).map(Bytes::from)
 }
 
 fn document(bundle: &BundleInfo, table: fn() -> Vec<Route>) -> OpenApi {

@@ -31,8 +31,15 @@ pub(crate) struct CreatedOnce<T> {
 /// 204: it is gone.
 pub(crate) struct Gone;
 
+/// JSON as it is sent: with a line's end, so that a shell's next line is its own.
+pub(crate) fn line(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut body = serde_json::to_vec(value)?;
+    body.push(b'\n');
+    Ok(body)
+}
+
 fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    match serde_json::to_vec(value) {
+    match line(value) {
         Ok(body) => {
             let json = HeaderValue::from_static("application/json");
             (status, [(header::CONTENT_TYPE, json)], body).into_response()

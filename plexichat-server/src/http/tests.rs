@@ -59,6 +59,7 @@ impl Fixture {
             document: super::document(&bundle).unwrap(),
             bundle,
             public_url: None,
+            text_bytes: Limits::default().text_bytes,
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             stopping,
         });

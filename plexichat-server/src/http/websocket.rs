@@ -60,6 +60,7 @@ pub(crate) async fn open(
         store: app.store.clone(),
         hub: app.hub.clone(),
         server: websocket::Server { name: app.bundle.name.clone(), version: app.bundle.version.clone() },
+        text_bytes: app.text_bytes,
         stopping: app.stopping.clone(),
     };
     let permit = upgrade.permit;

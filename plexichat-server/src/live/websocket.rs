@@ -9,7 +9,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use plexichat::id::{MessageId, RoomId};
 use plexichat::message::{Origin, StoredRow};
-use plexichat::pipeline::{Access, Incoming, Limits, MessageStore, Outcome, Pipeline, Refusal};
+use plexichat::pipeline::{Access, Incoming, MessageStore, Outcome, Pipeline, Refusal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -53,6 +53,8 @@ pub(crate) struct Session {
     pub(crate) store: Store,
     pub(crate) hub: Hub,
     pub(crate) server: Server,
+    /// The longest text that is stored.
+    pub(crate) text_bytes: usize,
     /// Turns true when the server begins to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -225,7 +227,7 @@ impl Session {
     }
 
     fn hello(&self) -> String {
-        let limits = HelloLimits { frame_bytes: FRAME_MAX, text_bytes: Limits::default().text_bytes };
+        let limits = HelloLimits { frame_bytes: FRAME_MAX, text_bytes: self.text_bytes };
         text(&ServerFrame::Hello { user: self.principal.user(), server: &self.server, limits })
     }
 
