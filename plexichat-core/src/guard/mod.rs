@@ -3,6 +3,7 @@
 
 mod calls;
 mod handle;
+mod here;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +30,8 @@ use crate::settings::IsolationLevel;
 use crate::watchdog::{self, Held, Patience};
 
 use self::calls::{Calls, Slot};
-pub use self::handle::PluginHandle;
+pub use self::handle::{InlineHandle, PluginHandle};
+pub(crate) use self::here::Here;
 
 /// How many calls a plugin may have running.
 pub const CALLS_MAX: usize = 64;
@@ -207,35 +209,34 @@ impl Guard {
         R: Blame + Send + 'static,
         F: FnOnce() -> BoxFuture<'static, R> + Send + 'static,
     {
-        let admitted = self.admit(call.timeout).await?;
-        let (what, began) = (call.what, watchdog::now());
-        let contained = Contained::new(self.id, what, call.cause, work);
-        let result = match &self.place {
-            Place::Inline => {
-                let _slot = Slot::new(&**self);
-                inline::run(contained, call.timeout).await
-            }
-            Place::Runtime(runtime) => {
-                let slot = Slot::new(self.clone());
-                match runtime.handle() {
-                    Ok(handle) => runtime::run(handle, contained, slot, call.timeout).await,
-                    Err(lost) => Err(lost),
-                }
-            }
-        };
-        self.settle(admitted, what, began, result)
+        match &self.place {
+            Place::Inline => self.call_here(call, move || -> BoxFuture<'_, R> { work() }).await,
+            Place::Runtime(runtime) => self.call_there(runtime, call, work).await,
+        }
     }
 
     /// Makes a call that borrows what it needs, on the caller's task.
-    pub(crate) async fn call_here<'a, R, F>(&'a self, call: Call, work: F) -> Result<R, CallError>
+    pub(crate) fn call_here<'a, R, F>(&'a self, call: Call, work: F) -> Here<'a, R, F>
     where
-        R: Blame,
-        F: FnOnce() -> BoxFuture<'a, R>,
+        R: Blame + Send + 'a,
+        F: FnOnce() -> BoxFuture<'a, R> + Send + 'a,
+    {
+        Here::new(self, call, work)
+    }
+
+    async fn call_there<R, F>(self: &Arc<Self>, runtime: &PluginRuntime, call: Call, work: F) -> Result<R, CallError>
+    where
+        R: Blame + Send + 'static,
+        F: FnOnce() -> BoxFuture<'static, R> + Send + 'static,
     {
         let admitted = self.admit(call.timeout).await?;
-        let _slot = Slot::new(self);
+        let slot = Slot::new(self.clone());
         let (what, began) = (call.what, watchdog::now());
-        let result = inline::run(Contained::new(self.id, what, call.cause, work), call.timeout).await;
+        let contained = Contained::new(self.id, what, call.cause, work);
+        let result = match runtime.handle() {
+            Ok(handle) => runtime::run(handle, contained, slot, call.timeout).await,
+            Err(lost) => Err(lost),
+        };
         self.settle(admitted, what, began, result)
     }
 
