@@ -3,13 +3,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 
 use super::calls::Slot;
-use super::{Admitted, Blame, Call, CallError, Guard, gate};
+use super::{Admitted, Blame, Call, CallError, Guard};
 use crate::isolation::Contained;
 use crate::isolation::inline::{self, Lost};
 use crate::watchdog;
@@ -58,12 +57,19 @@ where
             State::New(None) => panic!("polled after it was done"),
             State::New(Some(New { guard, what, work, .. })) => {
                 let guard: &'a Guard = guard;
-                if guard.gate.load(Ordering::Acquire) == gate::CLEAN && guard.calls.try_begin() {
+                if guard.is_clean() && guard.calls.try_begin() {
                     let slot = Slot::new(guard);
                     let began = watchdog::now();
-                    if let Poll::Ready(result) = Pin::new(work).poll(context) {
-                        let result = result.map_err(Lost::from);
-                        return Poll::Ready(guard.settle(Admitted { probe: None }, what, began, result));
+                    match Pin::new(work).poll(context) {
+                        // The way of nearly every call.
+                        Poll::Ready(Ok(result)) if result.blame().is_none() && guard.is_clean() => {
+                            return Poll::Ready(Ok(result));
+                        }
+                        Poll::Ready(result) => {
+                            let result = result.map_err(Lost::from);
+                            return Poll::Ready(guard.settle(Admitted { probe: None }, what, began, result));
+                        }
+                        Poll::Pending => {}
                     }
                     Some((slot, began))
                 } else {

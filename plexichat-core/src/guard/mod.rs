@@ -76,6 +76,7 @@ impl Blame for crate::plugin::Health {
 }
 
 impl<T> Blame for Result<T, PluginError> {
+    #[inline]
     fn blame(&self) -> Option<String> {
         self.as_ref().err().filter(|error| error.kind().blames_plugin()).map(ToString::to_string)
     }
@@ -280,6 +281,12 @@ impl Guard {
         self.gate.store(gate::STOPPED, Ordering::Release);
     }
 
+    /// Whether it is open to calls, and a call that goes well changes nothing.
+    #[inline]
+    fn is_clean(&self) -> bool {
+        self.gate.load(Ordering::Acquire) == gate::CLEAN
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.gate.load(Ordering::Acquire) == gate::STOPPED
     }
@@ -400,6 +407,7 @@ impl Guard {
         Ok(Admitted { probe })
     }
 
+    #[inline]
     fn settle<R: Blame>(
         &self,
         admitted: Admitted<'_>,
@@ -415,15 +423,18 @@ impl Guard {
                     self.with_breaker(|breaker| breaker.success(is_probe));
                 }
             }
-            Some((fault, message)) => {
-                let milliseconds = watchdog::milliseconds_since(began);
-                self.report(fault, what, &message, milliseconds);
-                if let Some(trip) = self.with_breaker(|breaker| breaker.failure(is_probe, Instant::now())) {
-                    self.tell_trip(trip, what, milliseconds);
-                }
-            }
+            Some((fault, message)) => self.failed(what, began, is_probe, fault, &message),
         }
         result
+    }
+
+    #[cold]
+    fn failed(&self, what: &'static str, began: u64, is_probe: bool, fault: Fault, message: &str) {
+        let milliseconds = watchdog::milliseconds_since(began);
+        self.report(fault, what, message, milliseconds);
+        if let Some(trip) = self.with_breaker(|breaker| breaker.failure(is_probe, Instant::now())) {
+            self.tell_trip(trip, what, milliseconds);
+        }
     }
 
     fn tell_trip(&self, trip: Trip, what: &'static str, milliseconds: u64) {
