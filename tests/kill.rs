@@ -1,5 +1,5 @@
 //! `kill -9` under load: every acknowledged message is there, none twice, order kept, each command answered once. Rounds:
-//! `PLEXICHAT_KILLS` (20 where nothing is set).
+//! `PLEXICHAT_KILLS` (100 where nothing is set).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ async fn attempt(client: &Client, rooms: &[String], message: &mut Sent, clock: I
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_doubled_or_reordered() {
     let rounds =
-        std::env::var("PLEXICHAT_KILLS").map_or(20, |rounds| rounds.parse().expect("PLEXICHAT_KILLS is a number"));
+        std::env::var("PLEXICHAT_KILLS").map_or(100, |rounds| rounds.parse().expect("PLEXICHAT_KILLS is a number"));
     kill_under_load(rounds).await;
 }
 

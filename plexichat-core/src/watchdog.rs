@@ -56,35 +56,27 @@ impl Thread {
         watched().threads.push(Watched { polling: polling.clone(), seen: 0, told: 0 });
         Self { polling, cause: Cell::new(None) }
     }
-
-    #[inline]
-    fn swap_cause(&self, cause: &mut Option<Cause>) {
-        let other = self.cause.get();
-        // Most calls have none, within none.
-        if other.is_some() || cause.is_some() {
-            self.cause.set(std::mem::replace(cause, other));
-        }
-    }
 }
 
 /// Runs one poll of a plugin's code. `work` must not unwind.
-#[inline]
-pub(crate) fn polling(guard: u32, cause: &mut Option<Cause>, work: impl FnOnce()) {
+pub(crate) fn polling<R>(guard: u32, cause: &mut Option<Cause>, work: impl FnOnce() -> R) -> R {
     let value = u64::from(guard) << TICK_BITS | NOW.load(Ordering::Relaxed);
     let mut work = Some(work);
-    let _ = THREAD.try_with(|thread| {
-        let Some(work) = work.take() else { return };
+    let done = THREAD.try_with(|thread| {
         // One plugin's code may poll another's: the outer one goes on afterwards.
         let outer = thread.polling.load(Ordering::Relaxed);
         thread.polling.store(value, Ordering::Relaxed);
-        thread.swap_cause(cause);
-        work();
-        thread.swap_cause(cause);
+        let outer_cause = thread.cause.replace(cause.take());
+        let result = work.take().map(|work| work());
+        *cause = thread.cause.replace(outer_cause);
         thread.polling.store(outer, Ordering::Relaxed);
+        result
     });
     // A thread that is ending has no place to note it in.
-    if let Some(work) = work {
-        work();
+    match (done, work) {
+        (Ok(Some(result)), _) => result,
+        (_, Some(work)) => work(),
+        (_, None) => unreachable!("whoever took the work has its result"),
     }
 }
 
@@ -99,7 +91,6 @@ pub(crate) fn with_cause(work: impl FnOnce(&mut Option<Cause>)) {
 }
 
 /// The time in looks; for durations to a hundredth of a second.
-#[inline]
 pub(crate) fn now() -> u64 {
     NOW.load(Ordering::Relaxed)
 }

@@ -113,8 +113,16 @@ fn modules(package: &str) -> Vec<(PathBuf, ModulePath)> {
         }
         Some((file, module))
     });
+    let files: Vec<(PathBuf, ModulePath)> = files.collect();
     // A file of tests beside the code may import what it likes.
-    files.filter(|(_, module)| module.last().is_none_or(|last| last != "tests")).collect()
+    let of_tests: Vec<ModulePath> = files
+        .iter()
+        .flat_map(|(file, module)| {
+            let children = Source::read(&root().join(file)).test_children().to_vec();
+            children.into_iter().map(|child| [module.as_slice(), &[child]].concat())
+        })
+        .collect();
+    files.into_iter().filter(|(_, module)| !of_tests.iter().any(|tests| module.starts_with(tests))).collect()
 }
 
 fn check_package(package: &str) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::path::Path;
 /// A file's code.
 pub(super) struct Source {
     code: String,
+    test_children: Vec<String>,
 }
 
 /// A path of modules from the crate's root, such as `["event", "catalog", "NAMES"]`.
@@ -17,12 +18,19 @@ impl Source {
     }
 
     pub(super) fn new(text: &str) -> Self {
-        Self { code: without_test_modules(&without_comments_and_strings(text)) }
+        let mut test_children = Vec::new();
+        let code = without_test_modules(&without_comments_and_strings(text), &mut test_children);
+        Self { code, test_children }
     }
 
     /// The code, comments and strings blanked, without `#[cfg(test)]` modules.
     pub(super) fn code(&self) -> &str {
         &self.code
+    }
+
+    /// The names of the files below this one that only tests see: `#[cfg(test)] mod name;`.
+    pub(super) fn test_children(&self) -> &[String] {
+        &self.test_children
     }
 
     /// The identifiers and keywords in their order.
@@ -213,7 +221,8 @@ fn quoted(text: &str, quote: char) -> usize {
 }
 
 /// Cuts out every `#[cfg(test)] mod … { … }`, also where `test` stands with other conditions: tests may import what they like.
-fn without_test_modules(code: &str) -> String {
+/// The names of those that are files of their own are put into `children`.
+fn without_test_modules(code: &str, children: &mut Vec<String>) -> String {
     let mut kept = String::with_capacity(code.len());
     let mut rest = code;
     while let Some(at) = rest.find("#[cfg(") {
@@ -222,8 +231,11 @@ fn without_test_modules(code: &str) -> String {
         kept.push_str(&rest[..at]);
         rest = after;
         let item_end = rest.find([';', '{']).unwrap_or(rest.len());
-        let is_module = rest.trim_start().starts_with("mod ") && rest[item_end..].starts_with('{');
-        if is_module && tokens(condition).any(|token| token == "test") {
+        let name = tokens(&rest[..item_end]).skip_while(|token| *token != "mod").nth(1);
+        let is_module = name.is_some() && tokens(condition).any(|token| token == "test");
+        if is_module && rest[item_end..].starts_with(';') {
+            children.extend(name.map(str::to_owned));
+        } else if is_module {
             rest = &rest[item_end..];
             let mut depth = 0_usize;
             let end = rest.char_indices().find(|(_, letter)| {
@@ -269,6 +281,13 @@ mod tests {
         check(&["event", "catalog"], "use super::Payload;", &["event::Payload"]);
         check(&["registry"], "mod imp { use super::Entry; } use super::x::Y;", &["registry::Entry", "x::Y"]);
         check(&["a", "b", "c"], "use super::super::d;", &["a::d"]);
+    }
+
+    #[test]
+    fn files_of_tests_are_known() {
+        let source =
+            Source::new("mod a; #[cfg(test)] mod b; #[cfg(all(test, unix))]\npub(crate) mod c; #[cfg(unix)] mod d;");
+        assert_eq!(source.test_children(), ["b", "c"]);
     }
 
     #[test]

@@ -39,26 +39,15 @@ pub enum PublishError {
 /// An event that every mailbox has taken. [`wait`](Self::wait) waits until every handler has answered, too.
 #[derive(Debug, Default)]
 #[must_use = "drop it where nobody waits for the handlers"]
-pub struct Completion {
-    /// The first has its place here: most events have one subscriber.
-    first: Option<(Arc<Mailbox>, u64)>,
-    others: Vec<(Arc<Mailbox>, u64)>,
-}
+pub struct Completion(Vec<(Arc<Mailbox>, u64)>);
 
 impl Completion {
-    fn add(&mut self, mailbox: Arc<Mailbox>, number: u64) {
-        match self.first {
-            None => self.first = Some((mailbox, number)),
-            Some(_) => self.others.push((mailbox, number)),
-        }
-    }
-
     /// Waits until every handler has answered, failed or was stopped.
     ///
     /// # Cancel safety
     /// Cancel safe: the handlers go on.
     pub async fn wait(self) {
-        for (mailbox, number) in self.first.into_iter().chain(self.others) {
+        for (mailbox, number) in self.0 {
             mailbox.answered(number).await;
         }
     }
@@ -97,9 +86,7 @@ impl Bus {
                 }
                 Err(Refused::Full(mail)) => mailbox.push(mail).await,
             };
-            if let Some(number) = number {
-                completion.add(mailbox.clone(), number);
-            }
+            completion.0.extend(number.map(|number| (mailbox.clone(), number)));
         }
         for subscriber in subscribers.iter().filter(|subscriber| subscriber.mailbox.is_none()) {
             call_handlers(&subscriber.plugin, &subscriber.handlers, &event).await;

@@ -22,7 +22,6 @@ pub(super) struct Calls {
 
 impl Calls {
     /// Takes a place, if one is free.
-    #[inline]
     pub(super) fn try_begin(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -42,7 +41,6 @@ impl Calls {
     }
 
     /// Gives a place back.
-    #[inline]
     pub(super) fn end(&self) {
         // One more has ended, one fewer runs.
         self.word.fetch_add((1 << RUNNING_BITS) - 1, Ordering::SeqCst);

@@ -1,7 +1,6 @@
 //! A running plugin as the rest of the host sees it: its name, and the way to call it.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,18 +119,18 @@ impl PluginHandle {
     }
 
     /// Calls the plugin on this task, whatever its isolation: for inline plugins, and for tasks on the plugin's own thread.
-    pub(crate) fn call_here<'a, R, F>(
+    pub(crate) async fn call_here<'a, R, F>(
         &'a self,
         cause: Option<Cause>,
         what: &'static str,
         timeout: Duration,
         work: F,
-    ) -> impl Future<Output = Result<R, CallError>> + Send
+    ) -> Result<R, CallError>
     where
-        R: Blame + Send + 'a,
-        F: FnOnce(&'a dyn Instance) -> BoxFuture<'a, R> + Send + 'a,
+        R: Blame,
+        F: FnOnce(&'a dyn Instance) -> BoxFuture<'a, R>,
     {
-        self.guard.call_here(Call { what, timeout, cause }, || work(&*self.instance))
+        self.guard.call_here(Call { what, timeout, cause }, || work(&*self.instance)).await
     }
 
     pub(crate) fn guard(&self) -> &Arc<Guard> {
@@ -161,16 +160,11 @@ impl<'a> InlineHandle<'a> {
     ///
     /// # Cancel safety
     /// The plugin's call is dropped with this one.
-    pub fn call<R, F>(
-        self,
-        what: &'static str,
-        timeout: Duration,
-        work: F,
-    ) -> impl Future<Output = Result<R, CallError>> + Send
+    pub async fn call<R, F>(self, what: &'static str, timeout: Duration, work: F) -> Result<R, CallError>
     where
-        R: Blame + Send + 'a,
-        F: FnOnce(&'a dyn Instance) -> BoxFuture<'a, R> + Send + 'a,
+        R: Blame,
+        F: FnOnce(&'a dyn Instance) -> BoxFuture<'a, R>,
     {
-        self.0.call_here(None, what, timeout, work)
+        self.0.call_here(None, what, timeout, work).await
     }
 }

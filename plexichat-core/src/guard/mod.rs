@@ -3,7 +3,6 @@
 
 mod calls;
 mod handle;
-mod here;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,8 +29,7 @@ use crate::settings::IsolationLevel;
 use crate::watchdog::{self, Held, Patience};
 
 use self::calls::{Calls, Slot};
-pub use self::handle::{InlineHandle, PluginHandle};
-pub(crate) use self::here::Here;
+pub use self::handle::PluginHandle;
 
 /// How many calls a plugin may have running.
 pub const CALLS_MAX: usize = 64;
@@ -76,7 +74,6 @@ impl Blame for crate::plugin::Health {
 }
 
 impl<T> Blame for Result<T, PluginError> {
-    #[inline]
     fn blame(&self) -> Option<String> {
         self.as_ref().err().filter(|error| error.kind().blames_plugin()).map(ToString::to_string)
     }
@@ -210,34 +207,35 @@ impl Guard {
         R: Blame + Send + 'static,
         F: FnOnce() -> BoxFuture<'static, R> + Send + 'static,
     {
-        match &self.place {
-            Place::Inline => self.call_here(call, move || -> BoxFuture<'_, R> { work() }).await,
-            Place::Runtime(runtime) => self.call_there(runtime, call, work).await,
-        }
+        let admitted = self.admit(call.timeout).await?;
+        let (what, began) = (call.what, watchdog::now());
+        let contained = Contained::new(self.id, what, call.cause, work);
+        let result = match &self.place {
+            Place::Inline => {
+                let _slot = Slot::new(&**self);
+                inline::run(contained, call.timeout).await
+            }
+            Place::Runtime(runtime) => {
+                let slot = Slot::new(self.clone());
+                match runtime.handle() {
+                    Ok(handle) => runtime::run(handle, contained, slot, call.timeout).await,
+                    Err(lost) => Err(lost),
+                }
+            }
+        };
+        self.settle(admitted, what, began, result)
     }
 
     /// Makes a call that borrows what it needs, on the caller's task.
-    pub(crate) fn call_here<'a, R, F>(&'a self, call: Call, work: F) -> Here<'a, R, F>
+    pub(crate) async fn call_here<'a, R, F>(&'a self, call: Call, work: F) -> Result<R, CallError>
     where
-        R: Blame + Send + 'a,
-        F: FnOnce() -> BoxFuture<'a, R> + Send + 'a,
-    {
-        Here::new(self, call, work)
-    }
-
-    async fn call_there<R, F>(self: &Arc<Self>, runtime: &PluginRuntime, call: Call, work: F) -> Result<R, CallError>
-    where
-        R: Blame + Send + 'static,
-        F: FnOnce() -> BoxFuture<'static, R> + Send + 'static,
+        R: Blame,
+        F: FnOnce() -> BoxFuture<'a, R>,
     {
         let admitted = self.admit(call.timeout).await?;
-        let slot = Slot::new(self.clone());
+        let _slot = Slot::new(self);
         let (what, began) = (call.what, watchdog::now());
-        let contained = Contained::new(self.id, what, call.cause, work);
-        let result = match runtime.handle() {
-            Ok(handle) => runtime::run(handle, contained, slot, call.timeout).await,
-            Err(lost) => Err(lost),
-        };
+        let result = inline::run(Contained::new(self.id, what, call.cause, work), call.timeout).await;
         self.settle(admitted, what, began, result)
     }
 
@@ -279,12 +277,6 @@ impl Guard {
     pub(crate) fn close(&self) {
         let _breaker = self.breaker();
         self.gate.store(gate::STOPPED, Ordering::Release);
-    }
-
-    /// Whether it is open to calls, and a call that goes well changes nothing.
-    #[inline]
-    fn is_clean(&self) -> bool {
-        self.gate.load(Ordering::Acquire) == gate::CLEAN
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -407,7 +399,6 @@ impl Guard {
         Ok(Admitted { probe })
     }
 
-    #[inline]
     fn settle<R: Blame>(
         &self,
         admitted: Admitted<'_>,
@@ -423,18 +414,15 @@ impl Guard {
                     self.with_breaker(|breaker| breaker.success(is_probe));
                 }
             }
-            Some((fault, message)) => self.failed(what, began, is_probe, fault, &message),
+            Some((fault, message)) => {
+                let milliseconds = watchdog::milliseconds_since(began);
+                self.report(fault, what, &message, milliseconds);
+                if let Some(trip) = self.with_breaker(|breaker| breaker.failure(is_probe, Instant::now())) {
+                    self.tell_trip(trip, what, milliseconds);
+                }
+            }
         }
         result
-    }
-
-    #[cold]
-    fn failed(&self, what: &'static str, began: u64, is_probe: bool, fault: Fault, message: &str) {
-        let milliseconds = watchdog::milliseconds_since(began);
-        self.report(fault, what, message, milliseconds);
-        if let Some(trip) = self.with_breaker(|breaker| breaker.failure(is_probe, Instant::now())) {
-            self.tell_trip(trip, what, milliseconds);
-        }
     }
 
     fn tell_trip(&self, trip: Trip, what: &'static str, milliseconds: u64) {

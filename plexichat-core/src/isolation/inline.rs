@@ -37,8 +37,7 @@ where
     }
 }
 
-/// Goes on with one that was polled a moment ago, by the same waker, and waits.
-pub(crate) async fn wait<'a, R, F>(mut call: Contained<'a, R, F>, timeout: Duration) -> Result<R, Lost>
+async fn wait<'a, R, F>(mut call: Contained<'a, R, F>, timeout: Duration) -> Result<R, Lost>
 where
     F: FnOnce() -> BoxFuture<'a, R>,
 {

@@ -53,41 +53,40 @@ impl<R, F> Contained<'_, R, F> {
             return Ok(());
         }
         let stage = mem::replace(&mut self.stage, Stage::Done);
-        let mut closed = Ok(());
-        watchdog::polling(self.guard, &mut self.cause, || closed = contain(|| drop(stage)));
-        closed
+        watchdog::polling(self.guard, &mut self.cause, || contain(|| drop(stage)))
     }
 }
 
 impl<'a, R, F: FnOnce() -> BoxFuture<'a, R>> Future for Contained<'a, R, F> {
     type Output = Result<R, Panicked>;
 
-    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { guard, cause, stage, .. } = self.get_mut();
-        let mut polled = Poll::Pending;
-        watchdog::polling(*guard, cause, || {
-            let outcome = contain(|| {
-                if matches!(stage, Stage::Begin(_))
-                    && let Stage::Begin(work) = mem::replace(stage, Stage::Done)
-                {
+        let polled = watchdog::polling(*guard, cause, || {
+            let polled = contain(|| {
+                if let Stage::Begin(_) = stage {
+                    let Stage::Begin(work) = mem::replace(stage, Stage::Done) else { unreachable!("just seen") };
                     *stage = Stage::Running(work());
                 }
                 let Stage::Running(future) = stage else { panic!("polled after it was done") };
-                if let Poll::Ready(result) = future.as_mut().poll(context) {
+                let polled = future.as_mut().poll(context);
+                if polled.is_ready() {
                     *stage = Stage::Done;
-                    polled = Poll::Ready(Ok(result));
                 }
+                polled
             });
-            if let Err(panicked) = outcome {
-                // Half-run: what is left may panic again, and so may the result, if there is one.
-                let (stage, result) = (mem::replace(stage, Stage::Done), mem::replace(&mut polled, Poll::Pending));
+            if polled.is_err() {
+                // Half-run: what is left may panic again.
+                let stage = mem::replace(stage, Stage::Done);
                 let _ = contain(|| drop(stage));
-                let _ = contain(|| drop(result));
-                polled = Poll::Ready(Err(panicked));
             }
+            polled
         });
-        polled
+        match polled {
+            Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(panicked) => Poll::Ready(Err(panicked)),
+        }
     }
 }
 
@@ -102,19 +101,15 @@ impl<R, F> Drop for Contained<'_, R, F> {
 }
 
 /// Runs a plugin's code up to its end or its panic.
-#[inline]
 pub(crate) fn contain<R>(work: impl FnOnce() -> R) -> Result<R, Panicked> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(read)
-}
-
-#[cold]
-fn read(payload: Box<dyn Any + Send>) -> Panicked {
-    let message = message(&*payload);
-    // The payload is the plugin's too: its destructor may panic, with a payload whose destructor may panic …
-    if let Err(nested) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(nested);
-    }
-    Panicked(message)
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let message = message(&*payload);
+        // The payload is the plugin's too: its destructor may panic, with a payload whose destructor may panic …
+        if let Err(nested) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            mem::forget(nested);
+        }
+        Panicked(message)
+    })
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

@@ -191,37 +191,15 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
 }
 
-/// The watchdog's patience in tests that are not about it: a busy machine that prints backtraces holds threads for long.
-pub(crate) const ENDLESS: Patience =
-    Patience { warn: Duration::from_secs(600), open: Duration::from_secs(600), abandon: Duration::from_secs(600) };
-
-/// A world over an empty store.
+/// A world with short patience.
 pub(crate) fn world(descriptors: impl IntoIterator<Item = Descriptor>, settings: &str) -> World {
     world_over(Arc::new(MemoryStore::new()), descriptors, settings)
-}
-
-/// A world whose watchdog waits no longer than this.
-pub(crate) fn impatient_world(
-    descriptors: impl IntoIterator<Item = Descriptor>,
-    settings: &str,
-    patience: Patience,
-) -> World {
-    build(Arc::new(MemoryStore::new()), descriptors, settings, patience)
 }
 
 pub(crate) fn world_over(
     store: Arc<MemoryStore>,
     descriptors: impl IntoIterator<Item = Descriptor>,
     settings: &str,
-) -> World {
-    build(store, descriptors, settings, ENDLESS)
-}
-
-fn build(
-    store: Arc<MemoryStore>,
-    descriptors: impl IntoIterator<Item = Descriptor>,
-    settings: &str,
-    patience: Patience,
 ) -> World {
     let linked: Vec<&'static Descriptor> =
         descriptors.into_iter().map(|descriptor| &*Box::leak(Box::new(descriptor))).collect();
@@ -241,6 +219,11 @@ fn build(
         http: Arc::new(Nowhere),
         chat: Arc::new(Nowhere),
         clock: Arc::new(Nowhere),
+    };
+    let patience = Patience {
+        warn: Duration::from_millis(100),
+        open: Duration::from_millis(200),
+        abandon: Duration::from_millis(600),
     };
     World { manager: PluginManager::with_patience(parts, patience), plugins, bus, store }
 }
@@ -272,7 +255,7 @@ impl World {
 pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
     async move {
-        for _ in 0..6000 {
+        for _ in 0..1000 {
             if is_so() {
                 return;
             }

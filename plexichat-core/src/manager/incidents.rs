@@ -24,8 +24,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) fn listen(manager: &Arc<PluginManager>, mut incidents: mpsc::Receiver<Incident>) {
     let manager = Arc::downgrade(manager);
     tokio::spawn(async move {
-        // Not at once: who wants to know is being started.
-        let mut health = tokio::time::interval_at(tokio::time::Instant::now() + HEALTH_EVERY, HEALTH_EVERY);
+        let mut health = tokio::time::interval(HEALTH_EVERY);
         health.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {

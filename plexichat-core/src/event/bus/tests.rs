@@ -16,7 +16,7 @@ async fn running(descriptors: impl IntoIterator<Item = Descriptor>) -> World {
     let enabled = |plugin: &Descriptor| {
         // By name, so that a test says in the name what it wants.
         let isolation = if plugin.name.starts_with("inline") { "inline" } else { "runtime" };
-        format!("[plugins.{}]\nenabled = true\nisolation = \"{isolation}\"\ntimeouts.event = \"60s\"\n", plugin.name)
+        format!("[plugins.{}]\nenabled = true\nisolation = \"{isolation}\"\n", plugin.name)
     };
     let settings: String = descriptors.iter().map(enabled).collect();
     let world = world(descriptors, &settings);
@@ -59,7 +59,7 @@ async fn a_full_mailbox_makes_the_emitter_wait_and_nobody_else() {
         let (bus, accepted) = (world.bus.clone(), accepted.clone());
         async move {
             // The first is slow, so that the rest waits.
-            drop(bus.publish(Event::json("custom.slow", json!({ "do": "wait 3000" }))).await.unwrap());
+            drop(bus.publish(Event::json("custom.slow", json!({ "do": "wait 300" }))).await.unwrap());
             for _ in 0..2 * MAILBOX_MAX {
                 drop(bus.publish(Event::json("custom.slow", json!({}))).await.unwrap());
                 accepted.fetch_add(1, Ordering::SeqCst);
@@ -70,8 +70,9 @@ async fn a_full_mailbox_makes_the_emitter_wait_and_nobody_else() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(accepted.load(Ordering::SeqCst), MAILBOX_MAX - 1);
     assert_eq!(world.manager.get(&name("slow")).unwrap().counters.waiting_events, MAILBOX_MAX as u64);
+    let began = Instant::now();
     world.tell(json!({})).await;
-    assert_eq!((seen(&world, "slow"), seen(&world, "quick")), (1, 1), "the slow one is still at its first");
+    assert!(began.elapsed() < Duration::from_millis(150), "{:?}", began.elapsed());
     storm.await.unwrap();
     eventually("none was lost", || seen(&world, "slow") == 2 * MAILBOX_MAX + 1).await;
 }
@@ -80,7 +81,7 @@ async fn a_full_mailbox_makes_the_emitter_wait_and_nobody_else() {
 async fn typing_is_shed_instead() {
     const TYPING: &[EventSpec] = &[EventSpec { method: "act", patterns: &["user_typing", DO], own: false }];
     let world = running([handling("a", TYPING)]).await;
-    drop(world.bus.publish(Event::json(DO, json!({ "do": "wait 3000" }))).await.unwrap());
+    drop(world.bus.publish(Event::json(DO, json!({ "do": "wait 300" }))).await.unwrap());
     for _ in 0..MAILBOX_MAX + 100 {
         drop(world.bus.publish(Event::json("user_typing", json!({}))).await.unwrap());
     }
@@ -159,7 +160,7 @@ async fn a_stopped_plugin_makes_nobody_wait() {
     slow.wait().await;
     waiting.wait().await;
     disabled.await.unwrap().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
