@@ -12,14 +12,15 @@ pub struct Cause {
     plugin: &'static str,
     step: &'static str,
     posted: u32,
-    /// Whether posts have a fixed order. The tasks that a handler starts run in none.
+    emitted: u32,
+    /// Whether what is posted and emitted has a fixed order. The tasks that a handler starts run in none.
     ordered: bool,
 }
 
 impl Cause {
     /// The handler or command `step` of the plugin answers this event.
     pub(crate) fn new(event: EventId, depth: u8, plugin: &'static str, step: &'static str) -> Self {
-        Self { event, depth, plugin, step, posted: 0, ordered: true }
+        Self { event, depth, plugin, step, posted: 0, emitted: 0, ordered: true }
     }
 
     /// The same cause for a task that runs beside the handler.
@@ -40,6 +41,11 @@ impl Cause {
     /// The key of this plugin's post with this number in this step.
     fn key(&self) -> Option<String> {
         self.ordered.then(|| format!("{}/{}/{}/{}", self.event, self.plugin, self.step, self.posted))
+    }
+
+    /// The identifier of the event with this number that this plugin emits in this step.
+    fn emitted_id(&self) -> Option<EventId> {
+        self.ordered.then(|| EventId::caused(self.event, self.plugin, self.step, self.emitted))
     }
 }
 
@@ -62,4 +68,17 @@ pub fn next_key() -> Option<String> {
         }
     });
     key
+}
+
+/// The identifier of the next event that the handler or command that asks emits: as with [`next_key`], the same again when
+/// the event is delivered again, so that what other plugins post about it has the same keys, too.
+pub fn next_event_id() -> Option<EventId> {
+    let mut id = None;
+    watchdog::with_cause(|cause| {
+        if let Some(cause) = cause {
+            id = cause.emitted_id();
+            cause.emitted += 1;
+        }
+    });
+    id
 }

@@ -204,6 +204,23 @@ impl EventId {
         bytes[15] ^= nth;
         Self::from_bytes(bytes)
     }
+
+    /// The identifier of the `nth` event that a plugin emits while its handler or command `step` answers the event `cause`:
+    /// the same on every machine, however often the cause is delivered. A UUIDv8 made of their FNV-1a in 128 bits, which
+    /// suffices since nobody outside chooses what goes in.
+    #[cfg(feature = "host")]
+    pub(crate) fn caused(cause: Self, plugin: &str, step: &str, nth: u32) -> Self {
+        const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+        const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+        // Neither name has a zero byte, so that no two pairs read alike.
+        let names = plugin.bytes().chain([0]).chain(step.bytes()).chain([0]);
+        let bytes = cause.as_bytes().iter().copied().chain(names).chain(nth.to_le_bytes());
+        let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+        let mut bytes = hash.to_be_bytes();
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        Self::from_bytes(bytes)
+    }
 }
 
 #[cfg(test)]
@@ -232,5 +249,16 @@ mod tests {
         check("../etc", false);
         check("еcho", false); // a Cyrillic look-alike
         check("core", false);
+    }
+
+    #[cfg(feature = "host")]
+    #[test]
+    fn caused_events_are_the_same_everywhere() {
+        let cause = EventId::from_bytes([7; 16]);
+        let id = |plugin, step, nth| EventId::caused(cause, plugin, step, nth).to_string();
+        assert_eq!(id("a", "b", 0), "33309ca7-5688-80f3-956c-1c3eb934956e");
+        let others = [id("a", "b", 1), id("a", "c", 0), id("ab", "", 0), id("", "ab", 0), id("a", "b", 256)];
+        let different: std::collections::BTreeSet<_> = others.iter().chain([&id("a", "b", 0)]).collect();
+        assert_eq!(different.len(), 6);
     }
 }

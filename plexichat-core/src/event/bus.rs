@@ -140,6 +140,9 @@ impl EventPort for Bus {
             event.cause_id = Some(cause.event_id());
             event.cause_depth = cause.next_depth();
         }
+        if let Some(id) = cause::next_event_id() {
+            event.id = id;
+        }
         let published = if self.calls_elsewhere(&event) {
             // Not on the emitter's thread: inline plugins run on the host's, whoever emits.
             let (bus, event) = (self.clone(), Arc::new(event));

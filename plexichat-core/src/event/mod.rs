@@ -46,7 +46,8 @@ pub trait Payload: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'st
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Event {
-    /// Its identifier. An event that is delivered again after a restart has the same one.
+    /// Its identifier. An event that is delivered again after a restart has the same one, and
+    /// so has what a handler emits about it.
     pub id: EventId,
     /// Its name, such as `user_message` or `custom.report_ready`.
     pub name: Cow<'static, str>,

@@ -1,0 +1,104 @@
+//! What plugins post and emit because of an event, from outside: when the event is told again after a crash, nothing is
+//! answered twice.
+
+#![cfg(feature = "testing")]
+
+use std::sync::Arc;
+
+use plexichat::pipeline::Delivery;
+use plexichat::testing::{TestHost, TestResult};
+
+mod relay {
+    use plexichat::prelude::*;
+
+    /// Somebody wrote.
+    #[plexichat::event("relayed")]
+    pub(crate) struct Relayed {
+        /// The how manieth time of this message.
+        pub(crate) nth: u8,
+        /// Where.
+        pub(crate) room: plexichat::id::RoomId,
+    }
+
+    /// Tells others of each message, twice.
+    #[plexichat::plugin(name = "relay", permissions(UserDataAccess), emits(Relayed))]
+    pub(crate) struct Relay {
+        context: Context<Self>,
+    }
+
+    impl Plugin for Relay {
+        type Config = NoConfig;
+        async fn initialize(context: Context<Self>, _: NoConfig) -> Result<Self> {
+            Ok(Self { context })
+        }
+    }
+
+    #[plexichat::handlers]
+    impl Relay {
+        #[on("user_message")]
+        async fn seen(&self, message: &UserMessage) -> Result<()> {
+            for nth in 0..2 {
+                self.context.events().emit(Relayed { nth, room: message.room_id }).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+mod poster {
+    use plexichat::prelude::*;
+
+    use super::relay::Relayed;
+
+    /// Posts what it is told of.
+    #[plexichat::plugin(name = "poster", permissions(PostMessages))]
+    pub(crate) struct Poster {
+        context: Context<Self>,
+    }
+
+    impl Plugin for Poster {
+        type Config = NoConfig;
+        async fn initialize(context: Context<Self>, _: NoConfig) -> Result<Self> {
+            Ok(Self { context })
+        }
+    }
+
+    #[plexichat::handlers]
+    impl Poster {
+        #[on("custom.relayed")]
+        async fn post(&self, relayed: &Relayed) -> Result<()> {
+            self.context.chat().post(Post::new(relayed.room, format!("relayed {}", relayed.nth))).await?;
+            Ok(())
+        }
+    }
+}
+
+#[plexichat::test]
+async fn a_message_that_is_told_again_is_answered_once_along_a_chain() -> TestResult {
+    let host = TestHost::new().beside::<relay::Relay>().start::<poster::Poster>().await?;
+    let posted = host.post("alice", "hello").await?.row;
+    let texts = || host.messages().into_iter().map(|row| row.text).collect::<Vec<_>>();
+    let events = || host.events().into_iter().filter(|event| event.name == "custom.relayed").map(|event| event.id);
+    while texts().len() < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    host.idle().await?;
+    let first: Vec<_> = events().collect();
+
+    let row = Arc::new((*posted).clone());
+    let again =
+        Delivery { outbox_id: 1, row, origin: plexichat::message::Origin::Rest, cause_id: None, cause_depth: 0 };
+    host.host().dispatcher.dispatch(&again).await?;
+    // The second post of the second time would come before this one's.
+    host.say("bob", "bye").await?;
+    while texts().len() < 6 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+
+    assert_eq!(texts(), ["hello", "relayed 0", "relayed 1", "bye", "relayed 0", "relayed 1"]);
+    let all: Vec<_> = events().collect();
+    assert_eq!((first.len(), &all[2..4]), (2, &first[..]), "an event has the same identifier again");
+    assert_ne!(first[0], first[1], "and each event has another");
+    assert!(all[4..].iter().all(|id| !first.contains(id)), "and so has each message");
+    Ok(())
+}
