@@ -70,6 +70,21 @@ pub fn next_key() -> Option<String> {
     key
 }
 
+/// The post with this key was refused: the next post has the key again, so that trying again later is the same post. Only
+/// the last key that was given comes back; where several posts run at once, the others leave a gap.
+pub fn give_back(key: &str) {
+    watchdog::with_cause(|cause| {
+        if let Some(cause) = cause
+            && let Some(posted) = cause.posted.checked_sub(1)
+        {
+            let last = Cause { posted, ..*cause };
+            if last.key().as_deref() == Some(key) {
+                *cause = last;
+            }
+        }
+    });
+}
+
 /// The identifier of the next event that the handler or command that asks emits: as with [`next_key`], the same again when
 /// the event is delivered again, so that what other plugins post about it has the same keys, too.
 pub fn next_event_id() -> Option<EventId> {

@@ -5,8 +5,14 @@
 
 use std::sync::Arc;
 
+use plexichat::message::{Origin, StoredRow};
 use plexichat::pipeline::Delivery;
 use plexichat::testing::{TestHost, TestResult};
+
+/// The message as a server tells it to plugins after a crash.
+fn again(posted: &Arc<StoredRow>) -> Delivery {
+    Delivery { outbox_id: 1, row: posted.clone(), origin: Origin::Rest, cause_id: None, cause_depth: 0 }
+}
 
 mod relay {
     use plexichat::prelude::*;
@@ -71,6 +77,74 @@ mod poster {
             Ok(())
         }
     }
+}
+
+mod insister {
+    use plexichat::prelude::*;
+
+    /// Says what it has to say until it is let.
+    #[plexichat::plugin(name = "insister", permissions(PostMessages, UserDataAccess))]
+    pub(crate) struct Insister {
+        context: Context<Self>,
+    }
+
+    impl Plugin for Insister {
+        type Config = NoConfig;
+        async fn initialize(context: Context<Self>, _: NoConfig) -> Result<Self> {
+            Ok(Self { context })
+        }
+    }
+
+    #[plexichat::handlers]
+    impl Insister {
+        #[on("user_message")]
+        async fn answer(&self, message: &UserMessage) -> Result<()> {
+            let chat = self.context.chat();
+            while chat.post(Post::new(message.room_id, "listen")).await.is_err() {}
+            Ok(())
+        }
+    }
+}
+
+mod moody {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use plexichat::prelude::*;
+
+    /// Is not available for the first thing that another plugin says.
+    #[plexichat::plugin(name = "moody", provides(Security), scan_message(timeout = "200ms"))]
+    pub(crate) struct Moody {
+        asked: AtomicBool,
+    }
+
+    impl Plugin for Moody {
+        type Config = NoConfig;
+        async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+            Ok(Self { asked: AtomicBool::new(false) })
+        }
+    }
+
+    #[plexichat::role]
+    impl Security for Moody {
+        async fn scan_message(&self, message: &MessageView<'_>) -> Result<Verdict, ScanError> {
+            if message.text == "listen" && !self.asked.swap(true, Ordering::SeqCst) {
+                return Err(ScanError::Unavailable("not yet".to_owned()));
+            }
+            Ok(Verdict::Allow)
+        }
+    }
+}
+
+#[plexichat::test]
+async fn a_post_that_was_refused_does_not_use_up_its_number() -> TestResult {
+    let host = TestHost::new().beside::<moody::Moody>().start::<insister::Insister>().await?;
+    let posted = host.post("alice", "hello").await?.row;
+    host.idle().await?;
+    assert_eq!(host.messages().len(), 2, "it is let at the second time");
+    host.host().dispatcher.dispatch(&again(&posted)).await?;
+    host.idle().await?;
+    assert_eq!(host.messages().len(), 2, "told again, the first time is what the second one was");
+    Ok(())
 }
 
 #[plexichat::test]

@@ -25,17 +25,26 @@ impl PluginRoad {
 impl ChatPort for PluginRoad {
     async fn post(&self, plugin: &PluginName, post: Post) -> Result<StoredRow> {
         let cause = cause::current();
+        // A key that the plugin made itself comes first; a handler's posts have one without asking.
+        let numbered = post.key.is_none().then(cause::next_key).flatten();
         let outcome = self.0.send(Incoming {
             author: Actor::plugin(plugin.as_str()),
             room_id: post.room_id,
             text: post.text,
             reply_to: post.reply_to,
             origin: Origin::Plugin,
-            // A key that the plugin made itself comes first; a handler's posts have one without asking.
-            key: post.key.or_else(cause::next_key),
+            key: post.key.or_else(|| numbered.clone()),
             cause_id: cause.map(|cause| cause.event_id()),
             cause_depth: cause.map_or(0, |cause| cause.next_depth()),
         });
-        Ok(Arc::unwrap_or_clone(outcome.await?.row))
+        match outcome.await {
+            Ok(outcome) => Ok(Arc::unwrap_or_clone(outcome.row)),
+            Err(refusal) => {
+                if let Some(key) = numbered {
+                    cause::give_back(&key);
+                }
+                Err(refusal.into())
+            }
+        }
     }
 }
