@@ -9,10 +9,10 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 
-use super::instance::Live;
-use super::snapshot::Snapshot;
+use super::instance::{Live, fail_mode};
+use super::snapshot::{MissingHook, Snapshot};
 use super::{Board, ManagerError, PluginManager, facts, granted};
-use crate::descriptor::Hook;
+use crate::descriptor::{FailMode, Hook};
 use crate::event::catalog::{PluginDisabled, PluginEnabled};
 use crate::event::{Event, Payload};
 use crate::id::PluginName;
@@ -250,19 +250,27 @@ impl PluginManager {
         let snapshot = {
             let board = self.board();
             let running = board.live.values().map(|live| live.running()).collect();
-            Snapshot::new(running, &self.parts.catalog, &self.required(&board))
+            Snapshot::new(running, &self.parts.catalog, self.expected(&board))
         };
         self.parts.plugins.swap(Arc::new(snapshot))
     }
 
-    /// The hooks without which no message passes: of plugins that were installed.
-    fn required(&self, board: &Board) -> Vec<(Hook, PluginName)> {
+    /// The hooks that messages are not to pass without: those of plugins that are wanted, whatever keeps these from
+    /// running, and the required ones of every installed plugin.
+    fn expected(&self, board: &Board) -> Vec<(Hook, MissingHook)> {
         let installed = self.linked.iter().filter(|(name, _)| board.records.contains_key(*name));
-        let required = installed.flat_map(|(name, plugin)| {
-            let hooks = plugin.hooks.iter().filter(|spec| spec.policy.required);
-            hooks.map(|spec| (spec.hook, name.clone()))
+        let expected = installed.flat_map(|(name, plugin)| {
+            let (wanted, settings) = (board.lifecycle.wanted(name), self.parts.settings.plugin(name));
+            plugin.hooks.iter().filter(move |spec| wanted || spec.policy.required).map(move |spec| {
+                let said = settings.hooks.get(&spec.hook).and_then(|said| said.on_error);
+                let on_error = match spec.policy.required {
+                    true => FailMode::Closed,
+                    false => fail_mode(spec.policy.on_error, said),
+                };
+                (spec.hook, MissingHook { plugin: name.clone(), on_error })
+            })
         });
-        required.collect()
+        expected.collect()
     }
 
     /// Keeps what was decided about a plugin.

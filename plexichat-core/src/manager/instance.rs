@@ -181,7 +181,7 @@ impl PluginManager {
 
 /// What happens when a hook fails: what the operator says, else what the plugin says; but to let messages through
 /// unscanned, both must say so.
-fn fail_mode(plugin: FailMode, operator: Option<FailMode>) -> FailMode {
+pub(super) fn fail_mode(plugin: FailMode, operator: Option<FailMode>) -> FailMode {
     match (plugin, operator) {
         (FailMode::Open, Some(FailMode::Open)) => FailMode::Open,
         (FailMode::Open, None) => FailMode::Closed,

@@ -23,6 +23,16 @@ pub struct HookEntry {
     pub on_error: FailMode,
 }
 
+/// A hook of a plugin that the operator wants to run, or must, and that does not: it failed to start, was quarantined, gave
+/// up its thread, or lacks something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingHook {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// What happens to messages meanwhile: what would happen if the call failed.
+    pub on_error: FailMode,
+}
+
 /// A running plugin that handles an event.
 #[derive(Debug, Clone)]
 pub(crate) struct Subscriber {
@@ -47,15 +57,15 @@ pub(crate) struct Running {
 pub struct Snapshot {
     running: Vec<Running>,
     hooks: HashMap<Hook, Vec<HookEntry>>,
-    required_missing: HashMap<Hook, PluginName>,
+    missing: HashMap<Hook, Vec<MissingHook>>,
     commands: HashMap<&'static str, (Arc<PluginHandle>, usize)>,
     subscribers: HashMap<&'static str, Vec<Subscriber>>,
     to_all: Vec<Subscriber>,
 }
 
 impl Snapshot {
-    /// What these plugins give; `required` has the hooks that must not be missing, with their plugins.
-    pub(crate) fn new(running: Vec<Running>, catalog: &Catalog, required: &[(Hook, PluginName)]) -> Self {
+    /// What these plugins give; `expected` has the hooks that messages are not to pass without, whether they run or not.
+    pub(crate) fn new(running: Vec<Running>, catalog: &Catalog, expected: Vec<(Hook, MissingHook)>) -> Self {
         let mut snapshot = Self::default();
         for entry in &running {
             for (index, command) in entry.plugin.descriptor().commands.iter().enumerate() {
@@ -71,9 +81,9 @@ impl Snapshot {
             let order = catalog.hook_order(*hook);
             entries.sort_by_key(|entry| order.iter().position(|name| *name == entry.plugin.name().as_str()));
         }
-        for (hook, name) in required {
-            if !snapshot.hooks(*hook).iter().any(|entry| entry.plugin.name() == name) {
-                snapshot.required_missing.entry(*hook).or_insert_with(|| name.clone());
+        for (hook, expected) in expected {
+            if !snapshot.hooks(hook).iter().any(|entry| *entry.plugin.name() == expected.plugin) {
+                snapshot.missing.entry(hook).or_default().push(expected);
             }
         }
         snapshot.subscribe(&running);
@@ -86,9 +96,15 @@ impl Snapshot {
         self.hooks.get(&hook).map_or(&[], Vec::as_slice)
     }
 
-    /// A plugin whose hook is required and that does not run.
-    pub fn required_missing(&self, hook: Hook) -> Option<&PluginName> {
-        self.required_missing.get(&hook)
+    /// The hooks that should have their say and cannot, since their plugins do not run.
+    pub fn missing(&self, hook: Hook) -> &[MissingHook] {
+        self.missing.get(&hook).map_or(&[], Vec::as_slice)
+    }
+
+    /// A plugin that does not run and without whose hook no message passes.
+    pub fn closed_by(&self, hook: Hook) -> Option<&PluginName> {
+        let closing = self.missing(hook).iter().find(|missing| missing.on_error == FailMode::Closed);
+        closing.map(|missing| &missing.plugin)
     }
 
     /// The plugin that answers a command, and the command's index in its descriptor.

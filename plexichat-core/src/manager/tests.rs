@@ -297,7 +297,7 @@ async fn a_required_hook_is_missing_until_its_plugin_runs() {
     let scanner = || Descriptor { hooks: REQUIRED, ..fake("scanner") };
     let settings = enabled(&["scanner"]) + "[plugins.scanner.config]\nstart = \"error\"\n";
     let world = started(world([scanner()], &settings)).await;
-    let missing = || world.plugins.load().required_missing(Hook::ScanMessage).cloned();
+    let missing = || world.plugins.load().closed_by(Hook::ScanMessage).cloned();
     assert_eq!(missing(), Some(name("scanner")));
     let by = Actor::system();
     world.manager.reconfigure(&name("scanner"), &json!({ "start": "ok" }), None, &by).await.unwrap();
@@ -307,6 +307,21 @@ async fn a_required_hook_is_missing_until_its_plugin_runs() {
     assert_eq!(hook.on_error, FailMode::Closed, "only the operator can let messages through unscanned");
     let refused = world.manager.disable(&name("scanner"), &by).await.unwrap_err();
     assert!(refused.to_string().contains("required hook"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scanner_that_is_wanted_and_does_not_run_keeps_messages_out() {
+    const SCANS: &[HookSpec] = &[HookSpec { hook: Hook::ScanMessage, policy: Hook::ScanMessage.default_policy() }];
+    let scanner = || Descriptor { hooks: SCANS, ..fake("scanner") };
+    let settings = enabled(&["scanner"]) + "[plugins.scanner.config]\nstart = \"error\"\n";
+    let world = started(world([scanner()], &settings)).await;
+    let closed_by = || world.plugins.load().closed_by(Hook::ScanMessage).cloned();
+    assert_eq!(closed_by(), Some(name("scanner")), "it failed to start");
+    let by = Actor::system();
+    world.manager.reconfigure(&name("scanner"), &json!({ "start": "ok" }), None, &by).await.unwrap();
+    assert_eq!(closed_by(), None);
+    world.manager.disable(&name("scanner"), &by).await.unwrap();
+    assert_eq!(closed_by(), None, "the operator decided that messages pass without it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

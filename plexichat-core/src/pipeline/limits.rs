@@ -62,6 +62,11 @@ impl Limiter {
         Self { limits, buckets, clock: DefaultClock::default(), checks: AtomicU32::new(0) }
     }
 
+    /// The longest text, in bytes.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.limits.text_bytes
+    }
+
     /// Whether the text and the key have a size that may be stored.
     pub(super) fn check_size(&self, incoming: &Incoming) -> Result<(), Refusal> {
         let found = incoming.text.len();

@@ -17,6 +17,7 @@ pub mod message;
 pub mod ports;
 mod refusal;
 mod scan;
+mod told;
 
 use std::sync::Arc;
 
@@ -30,18 +31,17 @@ pub use self::refusal::Refusal;
 use self::limits::Limiter;
 use self::ports::Tail;
 use self::scan::Refused;
-use crate::event::catalog::{MessageFlagged, MessageQuarantined, MessageRejected};
-use crate::event::{CAUSE_DEPTH_MAX, Event};
-use crate::id::{MessageId, PluginName};
+use crate::event::CAUSE_DEPTH_MAX;
+use crate::id::MessageId;
+use crate::incident::Fault;
 use crate::manager::snapshot::Snapshot;
-use crate::message::{Finding, MessageState};
+use crate::message::ActorKind;
 use crate::store::StoreError;
 
 /// The pipeline: one for all roads.
 pub struct Pipeline {
     plugins: Arc<ArcSwap<Snapshot>>,
     store: Arc<dyn MessageStore>,
-    announcer: Arc<dyn Announcer>,
     tail: Arc<Tail>,
     limiter: Limiter,
 }
@@ -66,8 +66,8 @@ impl Pipeline {
     /// A pipeline over these parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { plugins, store, fanout, outbox, announcer, limits } = parts;
-        let tail = Arc::new(Tail { fanout, outbox });
-        Self { plugins, store, announcer, tail, limiter: Limiter::new(limits) }
+        let tail = Arc::new(Tail { fanout, outbox, announcer });
+        Self { plugins, store, tail, limiter: Limiter::new(limits) }
     }
 
     /// Takes a message through every stage; returns when it is durable.
@@ -80,7 +80,7 @@ impl Pipeline {
     /// plugins. Sending it again with the same key is safe.
     pub async fn send(&self, incoming: Incoming) -> Result<Outcome, Refusal> {
         if incoming.cause_depth > CAUSE_DEPTH_MAX {
-            return Err(Refusal::TooDeep { depth: incoming.cause_depth });
+            return Err(self.too_deep(&incoming));
         }
         self.limiter.check_size(&incoming)?;
         let received = Message::receive(MessageId::new(), incoming);
@@ -93,21 +93,30 @@ impl Pipeline {
 
         // One snapshot for both stages, and no guard of it across a wait: plugins may be swapped meanwhile.
         let plugins = self.plugins.load_full();
-        let passed = scan::rewrite(&plugins, &mut admitted).await?;
+        let passed = scan::rewrite(&plugins, &mut admitted, self.limiter.text_bytes()).await?;
         self.limiter.check_size(admitted.incoming())?;
         let cleared = match scan::scan(&plugins, admitted, passed).await {
             Ok(cleared) => cleared,
             Err(refused) => return Err(self.announce_refused(refused)),
         };
 
-        let told = self.findings(&cleared);
         let (commit, outcome) = Commit::new(cleared, self.tail.clone());
         self.store.append(commit);
-        let outcome = outcome.await.unwrap_or_else(|_| Err(StoreError::Failed("it gave no answer".to_owned())))?;
-        if !outcome.known {
-            told.into_iter().for_each(|event| self.announcer.announce(event));
+        let outcome = outcome.await.unwrap_or_else(|_| Err(StoreError::Failed("it gave no answer".to_owned())));
+        Ok(outcome?)
+    }
+
+    fn too_deep(&self, incoming: &Incoming) -> Refusal {
+        let depth = incoming.cause_depth;
+        let plugin = incoming.author.id.parse().ok().and_then(|name| self.plugins.load().plugin(&name).cloned());
+        match plugin.filter(|_| incoming.author.kind == ActorKind::Plugin) {
+            Some(plugin) => {
+                let message = format!("it continued a chain of events at depth {depth}: cut");
+                plugin.guard().report(Fault::CauseTooDeep, "post", &message, 0);
+            }
+            None => tracing::warn!(author = %incoming.author.id, depth, "a chain of events is too long: cut"),
         }
-        Ok(outcome)
+        Refusal::TooDeep { depth }
     }
 
     async fn authorise(&self, message: &Message<Received>) -> Result<(), Refusal> {
@@ -127,44 +136,10 @@ impl Pipeline {
 
     fn announce_refused(&self, refused: Refused) -> Refusal {
         let Refused { refusal, message } = refused;
-        if let Refusal::Rejected { plugin, finding } = &refusal {
-            tracing::info!(%plugin, code = finding.code, room = %message.room_id(), "a message was rejected");
-            self.announcer.announce(about(
-                &message,
-                MessageRejected::new(
-                    message.room_id(),
-                    message.author().clone(),
-                    refusal.code().to_owned(),
-                    plugin.clone(),
-                    finding.clone(),
-                ),
-            ));
+        if let Some(event) = told::rejected(&message, &refusal) {
+            tracing::info!(room = %message.room_id(), %refusal, "a message was rejected");
+            self.tail.announcer.announce(event);
         }
         refusal
     }
-
-    /// What moderators are told of: flags, and what holds the message back.
-    fn findings(&self, message: &Message<Cleared>) -> Vec<Event> {
-        let held = message.state() == MessageState::Quarantined;
-        let tell = |(plugin, finding): &(PluginName, Finding)| {
-            let (id, room, plugin, finding) = (message.id(), message.room_id(), plugin.clone(), finding.clone());
-            if held {
-                about(message, MessageQuarantined::new(id, room, plugin, Some(finding)))
-            } else {
-                about(message, MessageFlagged::new(id, room, plugin, finding))
-            }
-        };
-        message.findings().iter().map(tell).collect()
-    }
-}
-
-/// An event about a message, done by its author.
-fn about<S, P: crate::event::Payload>(message: &Message<S>, payload: P) -> Event {
-    let mut event = Event::new(payload);
-    event.actor = message.author().clone();
-    event.origin = message.origin();
-    event.room_id = Some(message.room_id());
-    event.cause_id = message.cause_id();
-    event.cause_depth = message.cause_depth();
-    event
 }

@@ -106,6 +106,7 @@ pub struct Commit {
 pub(super) struct Tail {
     pub(super) fanout: Arc<dyn Fanout>,
     pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) announcer: Arc<dyn Announcer>,
 }
 
 /// What the pipeline answers.
@@ -156,6 +157,7 @@ impl Commit {
             cause_id: message.cause_id(),
             cause_depth: message.cause_depth(),
         });
+        super::told::findings(&message).for_each(|event| tail.announcer.announce(event));
         // Whoever asked may have gone; the message is stored all the same.
         let _ = reply.send(Ok(Outcome { row: message.row().clone(), known: false }));
     }

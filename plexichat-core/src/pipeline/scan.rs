@@ -13,14 +13,23 @@ use crate::manager::snapshot::{HookEntry, Snapshot};
 use crate::message::{Finding, MessagePatch, MessageState, Verdict};
 
 /// Runs the rewriting hooks in the bundle's order; each sees what the one before it left.
-pub(super) async fn rewrite(plugins: &Snapshot, message: &mut Message<Admitted>) -> Result<Unscanned, Refusal> {
+pub(super) async fn rewrite(
+    plugins: &Snapshot,
+    message: &mut Message<Admitted>,
+    text_bytes: usize,
+) -> Result<Unscanned, Refusal> {
     let mut passed = Unscanned::default();
-    check_required(plugins, Hook::RewriteMessage)?;
+    passed.apply_missing(plugins, Hook::RewriteMessage)?;
     for entry in plugins.hooks(Hook::RewriteMessage) {
         match ask_rewrite(entry, message.snapshot()).await {
-            Ok(Some(patch)) => message.rewrite(patch.text),
+            Ok(Some(patch)) if patch.text.len() <= text_bytes => message.rewrite(patch.text),
+            Ok(Some(patch)) => {
+                let (plugin, bytes) = (entry.plugin.name(), patch.text.len());
+                tracing::warn!(%plugin, bytes, text_bytes, "a hook made a message longer than it may be");
+                passed.apply(plugin, entry.on_error, Hook::RewriteMessage)?;
+            }
             Ok(None) => {}
-            Err(HookFailed) => passed.apply(entry, Hook::RewriteMessage)?,
+            Err(HookFailed) => passed.apply(entry.plugin.name(), entry.on_error, Hook::RewriteMessage)?,
         }
     }
     Ok(passed)
@@ -32,7 +41,7 @@ pub(super) async fn scan(
     mut message: Message<Admitted>,
     mut passed: Unscanned,
 ) -> Result<Message<Cleared>, Refused> {
-    if let Err(refusal) = check_required(plugins, Hook::ScanMessage) {
+    if let Err(refusal) = passed.apply_missing(plugins, Hook::ScanMessage) {
         return Err(Refused { refusal, message });
     }
     let entries = plugins.hooks(Hook::ScanMessage);
@@ -60,7 +69,7 @@ pub(super) async fn scan(
             }
             Err(HookFailed) => {
                 // A rejection by another scanner still counts for more than that this one failed.
-                if let Err(refusal) = passed.apply(entry, Hook::ScanMessage) {
+                if let Err(refusal) = passed.apply(&plugin, entry.on_error, Hook::ScanMessage) {
                     unavailable = Some(refusal);
                 }
             }
@@ -98,15 +107,22 @@ pub(super) struct Unscanned {
 }
 
 impl Unscanned {
-    fn apply(&mut self, entry: &HookEntry, hook: Hook) -> Result<(), Refusal> {
-        let plugin = entry.plugin.name();
-        match entry.on_error {
+    /// A hook of a plugin that does not run fails like one that was asked and failed.
+    fn apply_missing(&mut self, plugins: &Snapshot, hook: Hook) -> Result<(), Refusal> {
+        plugins.missing(hook).iter().try_for_each(|missing| self.apply(&missing.plugin, missing.on_error, hook))
+    }
+
+    fn apply(&mut self, plugin: &PluginName, on_error: FailMode, hook: Hook) -> Result<(), Refusal> {
+        match on_error {
             FailMode::Closed => return Err(Refusal::ScannerUnavailable { plugin: plugin.clone(), hook }),
             FailMode::Quarantine => {
                 self.quarantine = true;
                 self.findings.push((plugin.clone(), Finding::new("scanner_unavailable")));
             }
-            FailMode::Open => self.open = true,
+            FailMode::Open => {
+                self.open = true;
+                self.findings.push((plugin.clone(), Finding::new("unscanned")));
+            }
         }
         Ok(())
     }
@@ -137,11 +153,4 @@ async fn ask_scan(entry: &HookEntry, snapshot: Arc<MessageSnapshot>) -> Result<V
         })
     });
     call.await.map_err(|_| HookFailed)?.map_err(|_| HookFailed)
-}
-
-fn check_required(plugins: &Snapshot, hook: Hook) -> Result<(), Refusal> {
-    match plugins.required_missing(hook) {
-        Some(plugin) => Err(Refusal::ScannerUnavailable { plugin: plugin.clone(), hook }),
-        None => Ok(()),
-    }
 }
