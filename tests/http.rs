@@ -254,7 +254,7 @@ async fn frames_that_are_no_frames() {
     assert_eq!(error["key"], "empty", "{error}");
     socket.send(json!({ "type": "send", "room_id": room, "text": "fine", "key": "fine" })).await;
     assert_eq!(socket.next_of("ack").await["key"], "fine");
-    socket.send_text(&"x".repeat(1 << 20)).await;
+    socket.try_send_text(&"x".repeat(1 << 20)).await;
     let code = socket.closed().await;
     assert!(matches!(code, Some(1009) | None), "{code:?}");
     assert_eq!(client.history(&room).await.len(), 1);

@@ -50,6 +50,11 @@ impl WebSocket {
         self.stream.send(Message::text(text)).await.unwrap();
     }
 
+    /// The same where the server may close before it has read everything.
+    pub(crate) async fn try_send_text(&mut self, text: &str) {
+        let _ = self.stream.send(Message::text(text)).await;
+    }
+
     pub(crate) async fn send_raw(&mut self, message: Message) {
         self.stream.send(message).await.unwrap();
     }
