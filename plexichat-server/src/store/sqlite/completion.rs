@@ -100,6 +100,7 @@ impl Completion {
     }
 }
 
-fn text(panic: &(dyn Any + Send)) -> &str {
+/// What the panic said.
+pub(super) fn text(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
 }

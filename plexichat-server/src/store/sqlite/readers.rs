@@ -1,6 +1,7 @@
 //! The threads that read: each with its own connection, opened when it is first needed. A reader never waits for the
 //! writer.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use plexichat::store::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+use super::completion::text;
 use super::open::{self, OpenError};
 use super::values::store_error;
 use super::{crowded, stopping};
@@ -52,7 +54,7 @@ impl Readers {
             let _ = reply.send(result);
         });
         match self.reads.try_send(read) {
-            Ok(()) => outcome.await.unwrap_or_else(|_| Err(stopping())),
+            Ok(()) => outcome.await.unwrap_or_else(|_| Err(StoreError::Failed("reading gave no answer".into()))),
             Err(TrySendError::Full(_)) => Err(crowded()),
             Err(TrySendError::Disconnected(_)) => Err(stopping()),
         }
@@ -89,8 +91,14 @@ fn serve(database: &Path, waiting: &Mutex<Receiver<Read>>) {
                 }
             }
         }
-        if let Some(connection) = &connection {
-            read(Ok(connection));
+        let Some(opened) = &connection else { continue };
+        // A thread that ended would leave a server that cannot read, once the last one has.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| read(Ok(opened)))) {
+            tracing::error!(panic = text(&*panic), "reading the database");
+            // Dropping it could panic, too.
+            std::mem::forget(panic);
+            // Nobody knows what the panic left of it: the next read opens another.
+            connection = None;
         }
     }
 }

@@ -228,6 +228,42 @@ async fn an_io_error_ends_all_writing_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_writer_ends_all_writing_and_says_so() {
+    let place = Place::new();
+    let bench = Bench::open(&place).await;
+    let room = bench.room("general").await;
+    let before = bench.post(room, "before").await;
+    let panics = |connection: &Connection| -> rusqlite::Result<Result<(), StoreError>> {
+        connection.execute("INSERT INTO plugins (name, record) VALUES ('half', '{}')", [])?;
+        panic!("the writer's test panic");
+    };
+    assert!(bench.store.write(panics).await.is_err());
+    let told = tokio::time::timeout(Duration::from_secs(5), bench.store.broken()).await.expect("says so");
+    assert!(told.to_string().contains("the writer's test panic"), "{told}");
+    assert_eq!(bench.store.check().await, Err(told.clone()), "not ready");
+    let refused = bench.send(bench.incoming(room, "after")).await;
+    assert_eq!(refused.map(|_| ()), Err(Refusal::Store(told)));
+    let rows = bench.store.history(room, None, None, 10).await.expect("reading goes on");
+    assert_eq!(rows, [(*before.row).clone()]);
+    let count =
+        bench.store.read(|connection| connection.query_row("SELECT count(*) FROM plugins", [], |row| row.get(0)));
+    assert_eq!(count.await, Ok(0), "what the panic interrupted is undone");
+    tokio::time::timeout(Duration::from_secs(5), bench.store.close()).await.expect("the thread is there to be ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_outlive_their_panics() {
+    let place = Place::new();
+    let bench = Bench::open(&place).await;
+    for _ in 0..8 {
+        let panics = |_: &Connection| -> rusqlite::Result<()> { panic!("the reader's test panic") };
+        assert!(matches!(bench.store.read(panics).await, Err(StoreError::Failed(_))));
+    }
+    let check = tokio::time::timeout(Duration::from_secs(5), bench.store.check()).await.expect("answers");
+    assert_eq!(check, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn closing_finishes_what_was_asked_and_refuses_the_rest() {
     let place = Place::new();
     let bench = Bench::open(&place).await;

@@ -1,7 +1,9 @@
 //! The one thread that writes. It takes whatever waits, up to a bound, into one transaction, so that many messages share
 //! one trip to the disk; whoever waits for them is told by `completion`, while the next group is already under way.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,7 +14,7 @@ use plexichat::store::StoreError;
 use rusqlite::{Connection, Statement};
 use tokio::sync::{oneshot, watch};
 
-use super::completion::{Completion, Done};
+use super::completion::{Completion, Done, text};
 use super::messages::Appender;
 use super::open::OpenError;
 use super::values::{is_fatal, store_error};
@@ -173,8 +175,14 @@ impl Writing {
                     break;
                 }
             }
-            if !group.is_empty() {
-                self.commit(&connection, &mut group);
+            if group.is_empty() {
+                continue;
+            }
+            // A thread that ended would leave a server that answers and stores nothing.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.commit(&connection, &mut group))) {
+                self.end_after(&*panic, &connection, &mut group);
+                // Dropping it could panic, too.
+                std::mem::forget(panic);
             }
         }
         self.completion.end();
@@ -259,22 +267,39 @@ impl Writing {
 
     /// Undoes the transaction, and says what those who asked are to be told.
     fn give_up(&mut self, connection: &Connection, error: &rusqlite::Error) -> StoreError {
+        self.undo_all(connection);
+        let reason = store_error(error);
+        let fatal = is_fatal(error) || !connection.is_autocommit();
+        tracing::error!(%error, fatal, "a group of writes was not stored");
+        metrics::counter!("plexichat_store_failed_commits_total").increment(1);
+        if fatal {
+            self.store_no_more(StoreError::Failed(format!("{error}; restart the server, which checks the file")));
+        }
+        reason
+    }
+
+    /// A panic while a group was stored: nobody knows how far it came, so it is undone, and nothing is stored any more.
+    fn end_after(&mut self, panic: &(dyn Any + Send), connection: &Connection, group: &mut VecDeque<Job>) {
+        let panic = text(panic);
+        tracing::error!(panic, "storing a group of writes");
+        self.undo_all(connection);
+        let error = StoreError::Failed(format!("writing panicked: {panic}; restart the server"));
+        self.store_no_more(error.clone());
+        self.completion.hand_on(group.drain(..).map(|job| refuse(job, error.clone())).collect());
+    }
+
+    fn undo_all(&mut self, connection: &Connection) {
         if !connection.is_autocommit()
             && let Err(error) = connection.execute_batch("ROLLBACK")
         {
             tracing::error!(%error, "undoing a transaction");
         }
         self.appender.forget();
-        let reason = store_error(error);
-        let fatal = is_fatal(error) || !connection.is_autocommit();
-        tracing::error!(%error, fatal, "a group of writes was not stored");
-        metrics::counter!("plexichat_store_failed_commits_total").increment(1);
-        if fatal {
-            let error = StoreError::Failed(format!("{error}; restart the server, which checks the file"));
-            self.broken = Some(error.clone());
-            self.report.send_replace(Some(error));
-        }
-        reason
+    }
+
+    fn store_no_more(&mut self, error: StoreError) {
+        self.broken = Some(error.clone());
+        self.report.send_replace(Some(error));
     }
 }
 
