@@ -26,7 +26,7 @@ use crate::live::hub::Hub;
 use crate::outbox::Outbox;
 use crate::ports::SystemClock;
 use crate::stop::{Signals, stopped};
-use crate::store::Store;
+use crate::store::{Broken, Store};
 use crate::telemetry::{self, LogFormat};
 
 /// How long requests in flight and WebSockets may take to end.
@@ -136,18 +136,26 @@ async fn serve(
     });
     announce(data_dir, address)?;
 
+    // What the accept loop ended with, where it has: a task can be awaited once.
+    let mut left = None;
     let ended = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "stopping: what has begun is finished first");
             Ok(())
         }
-        error = store.broken() => Err(Failure::new(format!("the store cannot go on: {error}"))
-            .hint("nothing that was acknowledged is lost; check the disk, then start again")),
-        _ = &mut serving => Err(Failure::new("the accept loop ended")),
+        broken = store.broken() => Err(of_broken(broken)),
+        ended = &mut serving => {
+            left = Some(ended);
+            Err(Failure::new("the accept loop ended"))
+        }
     };
     let _ = stop.send(true);
     let take_down = async {
-        if let Ok(left @ 1..) = serving.await {
+        let left = match left {
+            Some(left) => left,
+            None => serving.await,
+        };
+        if let Ok(left @ 1..) = left {
             tracing::warn!(left, "connections did not end in time");
         }
         // Plugins before the store: what they still say must be kept.
@@ -169,6 +177,16 @@ async fn serve(
         tracing::info!("stopped");
     }
     ended
+}
+
+/// A damaged file is as wrong at the next start; anything else may be over.
+fn of_broken(broken: Broken) -> Failure {
+    let Broken { error, damage } = broken;
+    match damage {
+        Some(recovery) => Failure::cannot_work(error.to_string()).hint(recovery),
+        None => Failure::new(format!("the store cannot go on: {error}"))
+            .hint("nothing that was acknowledged is lost; check the disk, then start again"),
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {

@@ -38,12 +38,21 @@ pub struct Store {
     inner: Arc<Inner>,
 }
 
+/// Why the store cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// What everyone is told who asks for a write.
+    pub error: StoreError,
+    /// What the operator can do where the file is damaged, so that starting again does not help.
+    pub damage: Option<String>,
+}
+
 struct Inner {
     writer: Writer,
     readers: Readers,
     /// Rooms known to exist, so that asking for access costs no look-up. None is ever deleted.
     rooms: RwLock<HashSet<RoomId>>,
-    broken: watch::Receiver<Option<StoreError>>,
+    broken: watch::Receiver<Option<Broken>>,
 }
 
 impl Store {
@@ -69,11 +78,11 @@ impl Store {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn broken(&self) -> StoreError {
+    pub async fn broken(&self) -> Broken {
         let mut broken = self.inner.broken.clone();
-        let error = broken.wait_for(Option::is_some).await.ok().and_then(|error| error.clone());
-        match error {
-            Some(error) => error,
+        let reason = broken.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
             // The writer ended without a complaint: the store was closed.
             None => std::future::pending().await,
         }
@@ -87,8 +96,8 @@ impl Store {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn check(&self) -> Result<(), StoreError> {
-        if let Some(error) = self.inner.broken.borrow().clone() {
-            return Err(error);
+        if let Some(broken) = &*self.inner.broken.borrow() {
+            return Err(broken.error.clone());
         }
         self.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await
     }

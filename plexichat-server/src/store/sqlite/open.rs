@@ -14,6 +14,9 @@ use super::migrations::{self, APPLICATION_ID};
 /// How long a statement waits for another program that has locked the file, a `sqlite3` shell say.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// The same while the server starts, when whoever started it waits to be told.
+const BUSY_AT_START: Duration = Duration::from_millis(500);
+
 /// A database up to this size is checked whole before the server starts, a larger one while it runs.
 const CHECK_AT_ONCE: u64 = 16 << 20;
 
@@ -87,17 +90,23 @@ impl OpenError {
     /// What the operator can do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::NotADatabase { path } | Self::Damaged { path, .. } => format!(
-                "nothing was changed; restore a backup, or copy the directory and try \
-                 `sqlite3 {} .recover | sqlite3 recovered.db`",
-                path.display()
-            ),
+            Self::NotADatabase { path } | Self::Damaged { path, .. } => {
+                format!("nothing was changed; {}", recovery(path))
+            }
             Self::Foreign { .. } => "choose another directory with `--data-dir`".into(),
             Self::Newer { .. } => "start the newer server, or restore a backup from before it ran".into(),
+            Self::Migration { source, .. } | Self::Sqlite { source, .. } if is_locked(source) => {
+                "another program has locked it: end that program, a `sqlite3` shell say, then start again".into()
+            }
             Self::Migration { .. } | Self::Sqlite { .. } | Self::System { .. } => {
                 "nothing was lost; check the disk's free space and the file's owner, then start again".into()
             }
         }
+    }
+
+    /// Whether the file itself is wrong, so that trying again does not help.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::NotADatabase { .. } | Self::Damaged { .. })
     }
 
     /// The error of a statement that only reads.
@@ -109,6 +118,18 @@ impl OpenError {
             _ => Self::Sqlite { path, source },
         }
     }
+}
+
+/// What the operator can do about a damaged file.
+pub(super) fn recovery(path: &Path) -> String {
+    format!(
+        "restore a backup, or copy the directory and try `sqlite3 {} .recover | sqlite3 recovered.db`",
+        path.display()
+    )
+}
+
+fn is_locked(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// A database that may be written.
@@ -134,7 +155,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
     let sqlite = |source| OpenError::reading(path, source);
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | threads_apart())
         .map_err(|source| OpenError::Sqlite { path: path.to_path_buf(), source })?;
-    connection.busy_timeout(BUSY).map_err(sqlite)?;
+    connection.busy_timeout(BUSY_AT_START).map_err(sqlite)?;
     inspect(&connection, path)?;
     let check_later = size > CHECK_AT_ONCE;
     if !check_later {
@@ -147,6 +168,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(())).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
     migrations::migrate(&mut connection, path)?;
+    connection.busy_timeout(BUSY).map_err(sqlite)?;
     Ok(Opened { connection, check_later })
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use super::completion::text;
 use super::open::{self, OpenError};
 use super::values::store_error;
-use super::{crowded, stopping};
+use super::{Broken, crowded, stopping};
 
 /// How many reads run at once.
 const THREADS: usize = 3;
@@ -61,13 +61,14 @@ impl Readers {
     }
 
     /// Looks through the whole file and reports damage.
-    pub(super) fn check_in_background(&self, path: &Path, report: Arc<watch::Sender<Option<StoreError>>>) {
+    pub(super) fn check_in_background(&self, path: &Path, report: Arc<watch::Sender<Option<Broken>>>) {
         let path = path.to_path_buf();
         let check: Read = Box::new(move |connection| {
             let Ok(connection) = connection else { return };
             if let Err(error) = open::quick_check(connection, &path) {
-                tracing::error!(%error, hint = error.hint(), "checking the database");
-                report.send_replace(Some(StoreError::Failed(format!("{error}; {}", error.hint()))));
+                let damage = error.is_damage().then(|| open::recovery(&path));
+                tracing::error!(%error, "checking the database");
+                report.send_replace(Some(Broken { error: StoreError::Failed(error.to_string()), damage }));
             }
         });
         // The queue is new and empty: it fits.

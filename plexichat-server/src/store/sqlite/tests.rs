@@ -219,6 +219,7 @@ async fn an_io_error_ends_all_writing_and_says_so() {
     };
     assert!(matches!(bench.store.write(io_error).await, Err(StoreError::Failed(_))));
     let told = tokio::time::timeout(Duration::from_secs(5), bench.store.broken()).await.expect("says so");
+    let Broken { error: told, damage: None } = told else { panic!("no damage: {told:?}") };
     assert!(told.to_string().contains("restart the server"), "{told}");
     let refused = bench.send(bench.incoming(room, "after")).await;
     assert_eq!(refused.map(|_| ()), Err(Refusal::Store(told.clone())));
@@ -239,6 +240,7 @@ async fn a_panic_of_the_writer_ends_all_writing_and_says_so() {
     };
     assert!(bench.store.write(panics).await.is_err());
     let told = tokio::time::timeout(Duration::from_secs(5), bench.store.broken()).await.expect("says so");
+    let told = told.error;
     assert!(told.to_string().contains("the writer's test panic"), "{told}");
     assert_eq!(bench.store.check().await, Err(told.clone()), "not ready");
     let refused = bench.send(bench.incoming(room, "after")).await;
@@ -345,6 +347,42 @@ async fn damaged_files_are_refused_and_kept() {
 
     std::fs::write(&path, &whole).expect("writes");
     Store::open(&path).map(|_| ()).expect("the whole one opens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_found_while_the_server_runs_is_told_as_damage() {
+    let place = Place::new();
+    let path = place.database();
+    written(&place).await;
+    // What makes a database too large to be checked at the start is its size alone: this fills it with one more table.
+    let connection = Connection::open(&path).expect("opens");
+    connection
+        .execute_batch("CREATE TABLE filler (bytes); INSERT INTO filler VALUES (zeroblob(17000000))")
+        .expect("fills");
+    drop(connection);
+    let mut bytes = std::fs::read(&path).expect("reads");
+    let page = 4096 * 6;
+    bytes[page..page + 64].fill(0xa5);
+    std::fs::write(&path, &bytes).expect("writes");
+
+    let broken = tokio::time::timeout(Duration::from_secs(30), place.open().broken()).await.expect("says so");
+    assert!(broken.error.to_string().contains("is damaged"), "{broken:?}");
+    assert!(broken.error.to_string().contains(&path.display().to_string()), "{broken:?}");
+    assert!(broken.damage.is_some_and(|hint| hint.contains(".recover")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_file_is_told_within_a_second() {
+    let place = Place::new();
+    let path = place.database();
+    written(&place).await;
+    let other = Connection::open(&path).expect("opens");
+    other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("locks");
+    let begun = std::time::Instant::now();
+    let error = Store::open(&path).err().expect("it must be refused");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(error.to_string().contains("locked"), "{error}");
+    assert!(error.hint().contains("end that program"), "{}", error.hint());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,9 +16,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::completion::{Completion, Done, text};
 use super::messages::Appender;
-use super::open::OpenError;
-use super::values::{is_fatal, store_error};
-use super::{crowded, stopping};
+use super::open::{self, OpenError};
+use super::values::{is_damage, is_fatal, store_error};
+use super::{Broken, crowded, stopping};
 
 /// How many writes share one transaction at most.
 const GROUP: usize = 256;
@@ -72,10 +72,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(
-        connection: Connection,
-        report: Arc<watch::Sender<Option<StoreError>>>,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn start(connection: Connection, report: Arc<watch::Sender<Option<Broken>>>) -> Result<Self, OpenError> {
         let (jobs, waiting) = sync_channel(WAITING);
         let (end, ended) = oneshot::channel();
         let system = |source| OpenError::System { doing: "start the writer of", path: path_of(&connection), source };
@@ -154,7 +151,7 @@ fn path_of(connection: &Connection) -> std::path::PathBuf {
 struct Writing {
     appender: Appender,
     completion: Completion,
-    report: Arc<watch::Sender<Option<StoreError>>>,
+    report: Arc<watch::Sender<Option<Broken>>>,
     broken: Option<StoreError>,
 }
 
@@ -273,7 +270,13 @@ impl Writing {
         tracing::error!(%error, fatal, "a group of writes was not stored");
         metrics::counter!("plexichat_store_failed_commits_total").increment(1);
         if fatal {
-            self.store_no_more(StoreError::Failed(format!("{error}; restart the server, which checks the file")));
+            let path = path_of(connection);
+            let damage = is_damage(error).then(|| open::recovery(&path));
+            let error = match damage {
+                Some(_) => StoreError::Failed(format!("the database {} is damaged: {error}", path.display())),
+                None => StoreError::Failed(format!("{error}; restart the server, which checks the file")),
+            };
+            self.store_no_more(error, damage);
         }
         reason
     }
@@ -284,7 +287,7 @@ impl Writing {
         tracing::error!(panic, "storing a group of writes");
         self.undo_all(connection);
         let error = StoreError::Failed(format!("writing panicked: {panic}; restart the server"));
-        self.store_no_more(error.clone());
+        self.store_no_more(error.clone(), None);
         self.completion.hand_on(group.drain(..).map(|job| refuse(job, error.clone())).collect());
     }
 
@@ -297,9 +300,9 @@ impl Writing {
         self.appender.forget();
     }
 
-    fn store_no_more(&mut self, error: StoreError) {
+    fn store_no_more(&mut self, error: StoreError, damage: Option<String>) {
         self.broken = Some(error.clone());
-        self.report.send_replace(Some(error));
+        self.report.send_replace(Some(Broken { error, damage }));
     }
 }
 
