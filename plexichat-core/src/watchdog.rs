@@ -120,7 +120,23 @@ pub(crate) fn watch(guard: &Arc<Guard>) {
         if let Err(error) = started {
             tracing::error!(%error, "the watchdog's thread does not start: a plugin that blocks will not be found");
         }
+        spare_panics();
     });
+}
+
+/// While a panic is told, with a backtrace perhaps, which takes seconds on a busy machine, its plugin is not accused of
+/// holding the thread as well.
+fn spare_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let polled = THREAD.try_with(|thread| thread.polling.swap(0, Ordering::Relaxed)).unwrap_or(0);
+        tell(panic);
+        if polled != 0 {
+            let again = (polled >> TICK_BITS) << TICK_BITS | NOW.load(Ordering::Relaxed);
+            // A thread that is ending polls nothing.
+            let _ = THREAD.try_with(|thread| thread.polling.store(again, Ordering::Relaxed));
+        }
+    }));
 }
 
 pub(crate) fn forget(id: u32) {
