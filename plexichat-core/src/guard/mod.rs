@@ -386,15 +386,14 @@ impl Guard {
                 }
             },
         };
-        if !self.calls.try_begin() {
-            if tokio::time::timeout(timeout, self.calls.begin()).await.is_err() {
-                add(&self.vitals.refused);
-                return Err(CallError::Busy);
-            }
-            if self.is_closed() {
-                self.calls.end();
-                return Err(CallError::Stopped);
-            }
+        if !self.calls.try_begin() && tokio::time::timeout(timeout, self.calls.begin()).await.is_err() {
+            add(&self.vitals.refused);
+            return Err(CallError::Busy);
+        }
+        // Asked again now that the call is counted: whoever closes the gate waits for those that are.
+        if self.is_closed() {
+            self.calls.end();
+            return Err(CallError::Stopped);
         }
         Ok(Admitted { probe })
     }
