@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 
+use super::announced::Announced;
 use super::local::{Mail, Mailbox, Refused, call_handlers};
 use super::{CAUSE_DEPTH_MAX, Event};
 use crate::capability::events::EventPort;
@@ -25,6 +26,7 @@ const SHED: &[&str] = &["user_typing"];
 pub struct Bus {
     plugins: Arc<ArcSwap<Snapshot>>,
     host: Handle,
+    announced: Announced,
 }
 
 /// Why an event went nowhere.
@@ -56,7 +58,15 @@ impl Completion {
 impl Bus {
     /// A bus over what runs now. Must be called on the host's runtime.
     pub fn new(plugins: Arc<ArcSwap<Snapshot>>) -> Self {
-        Self { plugins, host: Handle::current() }
+        let (host, to) = (Handle::current(), plugins.clone());
+        let announced = Announced::new(&host, move |event| {
+            let plugins = to.clone();
+            async move {
+                // A chain that is too long has been told of.
+                let _ = publish(&plugins, Arc::new(event)).await;
+            }
+        });
+        Self { plugins, host, announced }
     }
 
     /// Hands an event to everyone who subscribed. Returns when every mailbox has taken it and every inline handler has
@@ -68,30 +78,7 @@ impl Bus {
     /// # Cancel safety
     /// A dropped call may have reached some of the subscribers.
     pub async fn publish(&self, event: impl Into<Arc<Event>>) -> Result<Completion, PublishError> {
-        let event = event.into();
-        self.check_depth(&event)?;
-        // Not a guard of the swap, which may not be held across a wait.
-        let plugins = self.plugins.load_full();
-        let subscribers = plugins.subscribers(&event.name);
-        let mut completion = Completion::default();
-        for subscriber in subscribers {
-            let Some(mailbox) = &subscriber.mailbox else { continue };
-            let mail = Mail { event: event.clone(), handlers: subscriber.handlers.clone() };
-            let number = match mailbox.try_push(mail) {
-                Ok(number) => Some(number),
-                Err(Refused::Closed) => None,
-                Err(Refused::Full(_)) if SHED.contains(&&*event.name) => {
-                    subscriber.plugin.guard().count_shed();
-                    None
-                }
-                Err(Refused::Full(mail)) => mailbox.push(mail).await,
-            };
-            completion.0.extend(number.map(|number| (mailbox.clone(), number)));
-        }
-        for subscriber in subscribers.iter().filter(|subscriber| subscriber.mailbox.is_none()) {
-            call_handlers(&subscriber.plugin, &subscriber.handlers, &event).await;
-        }
-        Ok(completion)
+        publish(&self.plugins, event.into()).await
     }
 
     /// Whether an inline plugin handles the event, and this is another plugin's thread.
@@ -101,21 +88,47 @@ impl Bus {
         Handle::try_current().map_or(true, |here| here.id() != self.host.id())
             && plugins.subscribers(&event.name).iter().any(is_inline)
     }
+}
 
-    fn check_depth(&self, event: &Event) -> Result<(), PublishError> {
-        if event.cause_depth <= CAUSE_DEPTH_MAX {
-            return Ok(());
-        }
-        let plugins = self.plugins.load();
-        match event.actor.id.parse().ok().and_then(|name: PluginName| plugins.plugin(&name).cloned()) {
-            Some(plugin) => {
-                let message = format!("it continued a chain of events at depth {}: cut", event.cause_depth);
-                plugin.guard().report(Fault::CauseTooDeep, "emit", &message, 0);
+async fn publish(plugins: &ArcSwap<Snapshot>, event: Arc<Event>) -> Result<Completion, PublishError> {
+    check_depth(plugins, &event)?;
+    // Not a guard of the swap, which may not be held across a wait.
+    let plugins = plugins.load_full();
+    let subscribers = plugins.subscribers(&event.name);
+    let mut completion = Completion::default();
+    for subscriber in subscribers {
+        let Some(mailbox) = &subscriber.mailbox else { continue };
+        let mail = Mail { event: event.clone(), handlers: subscriber.handlers.clone() };
+        let number = match mailbox.try_push(mail) {
+            Ok(number) => Some(number),
+            Err(Refused::Closed) => None,
+            Err(Refused::Full(_)) if SHED.contains(&&*event.name) => {
+                subscriber.plugin.guard().count_shed();
+                None
             }
-            None => tracing::warn!(event = %event.name, id = %event.id, "a chain of events is too long: cut"),
-        }
-        Err(PublishError::TooDeep)
+            Err(Refused::Full(mail)) => mailbox.push(mail).await,
+        };
+        completion.0.extend(number.map(|number| (mailbox.clone(), number)));
     }
+    for subscriber in subscribers.iter().filter(|subscriber| subscriber.mailbox.is_none()) {
+        call_handlers(&subscriber.plugin, &subscriber.handlers, &event).await;
+    }
+    Ok(completion)
+}
+
+fn check_depth(plugins: &ArcSwap<Snapshot>, event: &Event) -> Result<(), PublishError> {
+    if event.cause_depth <= CAUSE_DEPTH_MAX {
+        return Ok(());
+    }
+    let plugins = plugins.load();
+    match event.actor.id.parse().ok().and_then(|name: PluginName| plugins.plugin(&name).cloned()) {
+        Some(plugin) => {
+            let message = format!("it continued a chain of events at depth {}: cut", event.cause_depth);
+            plugin.guard().report(Fault::CauseTooDeep, "emit", &message, 0);
+        }
+        None => tracing::warn!(event = %event.name, id = %event.id, "a chain of events is too long: cut"),
+    }
+    Err(PublishError::TooDeep)
 }
 
 impl Announcer for Bus {
@@ -124,11 +137,8 @@ impl Announcer for Bus {
         if plugins.subscribers(&event.name).is_empty() {
             return;
         }
-        let bus = self.clone();
-        self.host.spawn(async move {
-            // A chain that is too long has been told of.
-            let _ = bus.publish(event).await;
-        });
+        drop(plugins);
+        self.announced.push(event);
     }
 }
 

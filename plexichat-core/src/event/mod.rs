@@ -1,6 +1,8 @@
 //! Events: what happened, told to every plugin that asked. Knows no bus and no plugin.
 
 #[cfg(feature = "host")]
+pub(crate) mod announced;
+#[cfg(feature = "host")]
 pub mod bus;
 pub mod catalog;
 #[cfg(feature = "host")]

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::descriptor::{Descriptor, EventSpec};
+use crate::event::announced::ANNOUNCED_MAX;
 use crate::event::local::MAILBOX_MAX;
 use crate::manager::fake::{DO, World, eventually, fake, name, world};
 use crate::message::Actor;
@@ -175,4 +176,42 @@ async fn an_inline_plugin_runs_on_the_hosts_threads_whoever_emits() {
     eventually("it is told", || seen(&world, "inline-b") == 1).await;
     let thread = world.with("inline-b", |fake| fake.threads.lock().unwrap()[0].clone());
     assert_ne!(thread.as_deref(), Some("a"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_announced_arrives_in_order() {
+    let world = running([fake("a"), fake("inline-b")]).await;
+    for number in 0..1000 {
+        world.bus.announce(Event::json(DO, json!({ "number": number })));
+    }
+    for plugin in ["a", "inline-b"] {
+        eventually("all arrive", || seen(&world, plugin) == 1000).await;
+        let numbers = world.with(plugin, |fake| {
+            fake.seen.lock().unwrap().iter().map(|data| data["number"].as_u64().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(numbers, (0..1000).collect::<Vec<_>>(), "{plugin}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_wait_to_be_announced_than_may() {
+    let world = running([fake("inline-a")]).await;
+    world.bus.announce(Event::json(DO, json!({ "do": "wait 500" })));
+    eventually("it is slow", || seen(&world, "inline-a") == 1).await;
+    for _ in 0..ANNOUNCED_MAX + 100 {
+        world.bus.announce(Event::json(DO, json!({})));
+    }
+    assert_eq!(world.bus.announced.dropped(), 100);
+    eventually("the rest arrives", || seen(&world, "inline-a") == 1 + ANNOUNCED_MAX).await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_bus_is_left_when_its_last_clone_is_dropped() {
+    let plugins = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+    let bus = Bus::new(plugins.clone());
+    drop(bus.clone());
+    tokio::task::yield_now().await;
+    assert!(Arc::strong_count(&plugins) > 1);
+    drop(bus);
+    eventually("its task has ended", || Arc::strong_count(&plugins) == 1).await;
 }
