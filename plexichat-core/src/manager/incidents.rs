@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::PluginManager;
 use crate::event::catalog::{PluginError, PluginHealthChanged};
+use crate::guard::{Call, CallError, PluginHandle};
 use crate::id::PluginName;
 use crate::incident::{Fault, Incident};
 use crate::lifecycle::Command;
@@ -23,22 +24,24 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Listens until the manager is gone.
 pub(super) fn listen(manager: &Arc<PluginManager>, mut incidents: mpsc::Receiver<Incident>) {
     let manager = Arc::downgrade(manager);
+    tokio::spawn(health(manager.clone()));
     tokio::spawn(async move {
-        let mut health = tokio::time::interval(HEALTH_EVERY);
-        health.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                incident = incidents.recv() => {
-                    let (Some(incident), Some(manager)) = (incident, Weak::upgrade(&manager)) else { return };
-                    manager.handle(incident).await;
-                }
-                _ = health.tick() => {
-                    let Some(manager) = Weak::upgrade(&manager) else { return };
-                    manager.ask_health().await;
-                }
-            }
+        while let Some(incident) = incidents.recv().await {
+            let Some(manager) = Weak::upgrade(&manager) else { return };
+            manager.handle(incident).await;
         }
     });
+}
+
+/// Asks for plugins' health again and again. Beside the incidents: a plugin that hangs does not hold those up.
+async fn health(manager: Weak<PluginManager>) {
+    let mut health = tokio::time::interval(HEALTH_EVERY);
+    health.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        health.tick().await;
+        let Some(manager) = manager.upgrade() else { return };
+        manager.ask_health().await;
+    }
 }
 
 impl PluginManager {
@@ -78,14 +81,7 @@ impl PluginManager {
     /// A dropped call may have asked some of them.
     pub async fn ask_health(&self) {
         let running: Vec<_> = self.parts.plugins.load().plugins().cloned().collect();
-        let asked = running.iter().map(|plugin| async move {
-            let answer =
-                plugin.call("health", HEALTH_TIMEOUT, |instance| Box::pin(async move { instance.health().await }));
-            match answer.await {
-                Ok(health) => (plugin.name(), health),
-                Err(error) => (plugin.name(), Health::Down(error.to_string())),
-            }
-        });
+        let asked = running.iter().map(|plugin| async move { (plugin.name(), health_of(plugin).await) });
         for (name, health) in futures_util::future::join_all(asked).await {
             self.set_health(name, health);
         }
@@ -98,4 +94,15 @@ impl PluginManager {
             self.announce(&Actor::system(), PluginHealthChanged::new(name.clone(), old, health));
         }
     }
+}
+
+/// Past the breaker, which it neither asks nor tells: that a plugin answers this does not mean that it works.
+async fn health_of(plugin: &PluginHandle) -> Health {
+    if plugin.is_open() {
+        return Health::Down(CallError::Open.to_string());
+    }
+    let instance = plugin.instance().clone();
+    let call = Call { what: "health", timeout: HEALTH_TIMEOUT, cause: None };
+    let answer = plugin.guard().call_anyway(call, move || Box::pin(async move { instance.health().await }));
+    answer.await.unwrap_or_else(|error| Health::Down(error.to_string()))
 }

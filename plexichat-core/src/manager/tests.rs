@@ -368,6 +368,21 @@ async fn health_is_asked_and_told() {
     assert!(!seen("it is broken"), "without the plugin's own words");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_be_healthy_is_not_to_work() {
+    let world = started(world([fake("a")], &enabled(&["a"]))).await;
+    let breaker = || world.manager.get(&name("a")).unwrap().breaker;
+    for _ in 0..4 {
+        world.tell(json!({ "do": "error" })).await;
+        world.manager.ask_health().await;
+    }
+    assert_eq!(breaker(), Some(BreakerState::Closed));
+    world.tell(json!({ "do": "error" })).await;
+    assert_eq!(breaker(), Some(BreakerState::Open), "five in a row, whatever it says of its health meanwhile");
+    world.manager.ask_health().await;
+    assert!(matches!(world.manager.get(&name("a")).unwrap().health, Some(Health::Down(_))));
+}
+
 impl World {
     fn store_says(&self, plugin: &str, is_so: impl Fn(&PluginRecord) -> bool) -> bool {
         let records = futures_util::FutureExt::now_or_never(self.store.plugins()).unwrap().unwrap();
