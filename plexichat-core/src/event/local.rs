@@ -18,7 +18,7 @@ use crate::message::ActorKind;
 pub(crate) const MAILBOX_MAX: usize = 1024;
 
 /// An event and the handlers that are to have it: their indexes, each with whether it wants the plugin's own events too.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Mail {
     pub(crate) event: Arc<Event>,
     pub(crate) handlers: Arc<[(usize, bool)]>,
@@ -39,7 +39,7 @@ pub(crate) struct Mailbox {
     closed: AtomicBool,
     /// Counts the instances that had it.
     instance: AtomicU64,
-    /// How many were handed over, or dropped since the plugin was stopped.
+    /// How many were handed over.
     answered: AtomicU64,
     filled: Notify,
     /// Who waits for room or for an answer.
@@ -52,8 +52,16 @@ struct Queue {
     mails: VecDeque<Mail>,
     /// How many were ever taken: the number of the last.
     taken: u64,
-    /// The task waits for the next one.
+    /// The one that is with the handlers.
+    handed: Option<Handed>,
+    /// A task waits for the next one.
     idle: bool,
+}
+
+/// An event that is with the handlers of an instance.
+struct Handed {
+    instance: u64,
+    mail: Mail,
 }
 
 impl Mailbox {
@@ -134,13 +142,40 @@ impl Mailbox {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// The instance that empties it is to stop with that: another one will go on.
+    /// The instance that empties it is to stop with that after the event that its handlers have: another one will go on.
     pub(crate) fn retire(&self) {
         self.instance.fetch_add(1, Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    /// What the handlers of a retired instance still have is the next event again: they take too long.
+    pub(crate) fn take_back(&self) {
+        let mut queue = self.queue();
+        let current = self.instance();
+        if let Some(handed) = queue.handed.take_if(|handed| handed.instance != current) {
+            self.put_back(&mut queue, handed.mail);
+        }
+    }
+
+    fn put_back(&self, queue: &mut Queue, mail: Mail) {
+        if !self.is_closed() {
+            queue.mails.push_front(mail);
+        }
+        queue.idle = false;
+        self.wake_all();
+    }
+
+    /// Wakes whoever waits for an event, and whoever is about to.
+    fn wake_all(&self) {
+        self.filled.notify_waiters();
         self.filled.notify_one();
     }
 
-    /// Hands events to the plugin's handlers until the mailbox is closed or the instance is to stop with it.
+    /// Hands events to the plugin's handlers until the mailbox is closed or the instance is to stop with it. Begins when
+    /// the instance before has ended with its last one.
+    ///
+    /// # Cancel safety
+    /// An event that is with the handlers is the next one again.
     pub(crate) async fn hand_over(self: Arc<Self>, plugin: Arc<PluginHandle>, instance: u64) {
         loop {
             let mail = {
@@ -148,14 +183,19 @@ impl Mailbox {
                 if self.is_closed() || self.instance() != instance {
                     return;
                 }
-                let mail = queue.mails.pop_front();
+                let mail = if queue.handed.is_none() { queue.mails.pop_front() } else { None };
+                queue.handed = match (&mail, queue.handed.take()) {
+                    (Some(mail), _) => Some(Handed { instance, mail: mail.clone() }),
+                    (None, others) => others,
+                };
                 queue.idle = mail.is_none();
                 mail
             };
             match mail {
                 Some(mail) => {
-                    let _answered = Answered(&self);
+                    let mut handing = Handing { mailbox: &self, instance, done: false };
                     call_handlers(&plugin, &mail.handlers, &mail.event).await;
+                    handing.done = true;
                 }
                 None => self.filled.notified().await,
             }
@@ -191,14 +231,31 @@ impl fmt::Debug for Mailbox {
     }
 }
 
-/// An event that is being handled: it counts as answered even where the handler is dropped.
-struct Answered<'a>(&'a Mailbox);
+/// Handlers have an event. Where they are dropped before they have answered, it is the next one again.
+struct Handing<'a> {
+    mailbox: &'a Mailbox,
+    instance: u64,
+    done: bool,
+}
 
-impl Drop for Answered<'_> {
+impl Drop for Handing<'_> {
     fn drop(&mut self) {
-        self.0.answered.fetch_add(1, Ordering::SeqCst);
-        if self.0.waiting.load(Ordering::SeqCst) > 0 {
-            self.0.moved.notify_waiters();
+        let mailbox = self.mailbox;
+        {
+            let mut queue = mailbox.queue();
+            // Not this instance's any more where it was taken back.
+            let Some(handed) = queue.handed.take_if(|handed| handed.instance == self.instance) else { return };
+            if !self.done {
+                mailbox.put_back(&mut queue, handed.mail);
+                return;
+            }
+            mailbox.answered.fetch_add(1, Ordering::SeqCst);
+            if mailbox.instance() != self.instance {
+                mailbox.wake_all();
+            }
+        }
+        if mailbox.waiting.load(Ordering::SeqCst) > 0 {
+            mailbox.moved.notify_waiters();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::driver::unread;
+use super::instance::DRAIN;
 use super::{ManagerError, PluginConfig, PluginManager};
 use crate::descriptor::Descriptor;
 use crate::event::catalog::PluginConfigChanged;
@@ -37,6 +37,8 @@ impl PluginManager {
     /// Gives a plugin another configuration: `value` is all of it, and masks stand for the secrets that are there.
     ///
     /// A running plugin goes on with it at once: a new instance is built beside the old one and takes over when it runs.
+    /// The old one ends the calls that run, each within its own limit, also after this has returned; an event that it does
+    /// not answer in that time the new one gets.
     ///
     /// # Errors
     /// In every case the old configuration goes on: [`ManagerError::Invalid`] with every finding,
@@ -87,6 +89,7 @@ impl PluginManager {
         let old = self.board().live.get(&name).cloned();
         let new = match &old {
             Some(old) => {
+                old.is_alone().await;
                 let started = self.start_instance(descriptor, config, Some(old)).await;
                 Some(started.map_err(|cause| ManagerError::NotStarted { name: name.clone(), cause })?)
             }
@@ -94,7 +97,7 @@ impl PluginManager {
         };
         if let Err(error) = self.parts.store.save_plugin(record.clone()).await {
             if let Some(new) = new {
-                new.stop().await;
+                new.stop(DRAIN).await;
             }
             return Err(error.into());
         }
@@ -103,9 +106,8 @@ impl PluginManager {
             let new = Arc::new(new);
             self.board().live.insert(name, new.clone());
             let before = self.swap();
-            new.open(Some(&old)).await;
-            unread(before).await;
-            old.stop().await;
+            new.open(Some(&old));
+            new.succeed(old, before).await;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 
-use super::instance::{Live, fail_mode};
+use super::instance::{DRAIN, Live, fail_mode};
 use super::snapshot::{MissingHook, Snapshot};
 use super::{Board, ManagerError, PluginManager, facts, granted};
 use crate::descriptor::{FailMode, Hook};
@@ -85,8 +85,8 @@ impl PluginManager {
             };
             let old = self.swap();
             stopping.iter().for_each(|live| live.close_mailbox());
-            unread(old).await;
-            join_all(stopping.iter().map(|live| live.stop())).await;
+            unread(old, READERS).await;
+            join_all(stopping.iter().map(|live| live.stop(DRAIN))).await;
         }
     }
 
@@ -214,7 +214,7 @@ impl PluginManager {
         let command = match outcome {
             Ok(live) => {
                 let live = Arc::new(live);
-                live.open(None).await;
+                live.open(None);
                 self.board().live.insert(name.clone(), live);
                 Command::Started(name.clone())
             }
@@ -239,8 +239,9 @@ impl PluginManager {
         let Some(live) = self.board().live.remove(name) else { return };
         let old = self.swap();
         live.close_mailbox();
-        unread(old).await;
-        live.stop().await;
+        unread(old, READERS).await;
+        // What its handlers have may be answered: the longest that a handler may take.
+        live.stop(live.plugin.timeouts().event).await;
         tracing::info!(plugin = %name, "the plugin was stopped");
         self.announce(by, PluginDisabled::new(name.clone(), self.version(name), by.clone()));
     }
@@ -314,9 +315,9 @@ impl Board {
     }
 }
 
-/// Waits until nobody reads what ran before: whoever began with it may end with it. Not for ever.
-pub(super) async fn unread(old: Arc<Snapshot>) {
-    let deadline = Instant::now() + READERS;
+/// Waits until nobody reads what ran before: whoever began with it may end with it. No longer than this.
+pub(super) async fn unread(old: Arc<Snapshot>, limit: Duration) {
+    let deadline = Instant::now() + limit;
     while Arc::strong_count(&old) > 1 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

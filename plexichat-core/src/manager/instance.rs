@@ -1,12 +1,13 @@
 //! One instance of a plugin: started, given its events, stopped. Knows no other plugin.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::snapshot::Running;
+use super::driver::unread;
+use super::snapshot::{Running, Snapshot};
 use super::{Board, BreakerState, PluginManager, granted};
 use crate::capability::Scope;
 use crate::context::Services;
@@ -19,8 +20,12 @@ use crate::isolation::tasks::GuardedTasks;
 use crate::permission::Permission;
 use crate::settings::{HookSettings, IsolationLevel};
 
-/// How long calls that run may go on when a plugin is stopped.
-const DRAIN: Duration = Duration::from_secs(1);
+/// How long calls that run may go on when the server stops, and how long a change of configuration waits for them before
+/// it is answered.
+pub(super) const DRAIN: Duration = Duration::from_secs(1);
+
+/// How long calls that run may go on, at least, when another instance takes over.
+const TAKE_OVER_MIN: Duration = Duration::from_secs(5);
 
 /// How long a plugin's threads have to end once everything on them was dropped.
 const END: Duration = Duration::from_millis(500);
@@ -32,6 +37,14 @@ pub(super) struct Live {
     hooks: Vec<(Hook, Duration, FailMode)>,
     /// The task that hands events over.
     postman: Mutex<Option<JoinHandle<()>>>,
+    /// The instance before, which ends what it has begun.
+    before: tokio::sync::Mutex<Option<Before>>,
+}
+
+/// An instance that ends what it has begun while another one has taken over.
+struct Before {
+    live: Arc<Live>,
+    ending: JoinHandle<()>,
 }
 
 impl Live {
@@ -50,27 +63,51 @@ impl Live {
         if refused { BreakerState::Open } else { BreakerState::Closed }
     }
 
-    /// Lets it have its events. What an instance before it did not get to it gets.
-    pub(super) async fn open(&self, before: Option<&Self>) {
-        if let Some(before) = before {
-            before.retire_postman().await;
-        }
+    /// Lets it have its events. What an instance before it did not get to it gets, after the event that one has.
+    pub(super) fn open(&self, before: Option<&Self>) {
         let Some(mailbox) = &self.mailbox else { return };
+        if before.is_some() {
+            mailbox.retire();
+        }
         let Ok(handle) = self.plugin.guard().handle() else { return };
         let postman = handle.spawn(mailbox.clone().hand_over(self.plugin.clone(), mailbox.instance()));
         *self.postman.lock().unwrap_or_else(PoisonError::into_inner) = Some(postman);
     }
 
-    /// Stops handing events over, after the one that is being handled.
-    async fn retire_postman(&self) {
+    /// Lets the instance before end what it has begun, then stops it. Returns when that is so, and after a moment in any
+    /// case: it goes on by itself.
+    pub(super) async fn succeed(&self, live: Arc<Self>, snapshot: Arc<Snapshot>) {
+        let old = live.clone();
+        let ending = tokio::spawn(async move { old.end(snapshot).await });
+        let mut before = self.before.lock().await;
+        let before = before.insert(Before { live, ending });
+        let _ = tokio::time::timeout(DRAIN, &mut before.ending).await;
+    }
+
+    /// Waits until the instance before has ended: no third one is started beside the two.
+    pub(super) async fn is_alone(&self) {
+        let mut before = self.before.lock().await;
+        if let Some(before) = before.as_mut().filter(|before| !before.ending.is_finished()) {
+            let _ = (&mut before.ending).await;
+        }
+        *before = None;
+    }
+
+    /// Ends what it has begun, each call within its own limit, and stops. What its handlers have not answered by then the
+    /// next instance gets.
+    async fn end(&self, snapshot: Arc<Snapshot>) {
+        let timeouts = self.plugin.timeouts();
+        let limit = timeouts.event.max(timeouts.command).max(TAKE_OVER_MIN);
+        let began = Instant::now();
         let postman = self.postman.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut postman) = postman else { return };
-        if let Some(mailbox) = &self.mailbox {
-            mailbox.retire();
-        }
-        if tokio::time::timeout(DRAIN, &mut postman).await.is_err() {
+        if let Some(mut postman) = postman
+            && tokio::time::timeout(limit, &mut postman).await.is_err()
+        {
             postman.abort();
+            self.mailbox.iter().for_each(|mailbox| mailbox.take_back());
         }
+        unread(snapshot, limit.saturating_sub(began.elapsed())).await;
+        self.stop(limit.saturating_sub(began.elapsed())).await;
     }
 
     /// Takes no more events; those that wait are dropped.
@@ -80,18 +117,36 @@ impl Live {
         }
     }
 
-    /// Stops it: whatever runs may end, within limits; then it cleans up; then everything of it is dropped. It must not
-    /// be in the snapshot any more.
-    pub(super) async fn stop(&self) {
+    /// Stops it, and the instance before it where that has not ended: whatever runs may end, within this limit; then it
+    /// cleans up; then everything of it is dropped. It must not be in the snapshot any more.
+    pub(super) async fn stop(&self, limit: Duration) {
+        let before = self.before.lock().await.take();
+        let stopping_before = async {
+            let Some(Before { live, mut ending }) = before else { return };
+            if !ending.is_finished() && tokio::time::timeout(limit, &mut ending).await.is_err() {
+                ending.abort();
+                live.drop_all().await;
+            }
+        };
+        futures_util::future::join(stopping_before, self.stop_this(limit)).await;
+    }
+
+    async fn stop_this(&self, limit: Duration) {
         let guard = self.plugin.guard();
         guard.close();
         if !guard.is_abandoned() {
-            guard.drained(DRAIN).await;
+            guard.drained(limit).await;
             let (instance, what, timeout) = (self.plugin.instance().clone(), "cleanup", self.plugin.timeouts().cleanup);
             let call = Call { what, timeout, cause: None };
             // What went wrong the guard has told of; it stops all the same.
             let _ = guard.call_anyway(call, move || Box::pin(async move { instance.cleanup().await })).await;
         }
+        self.drop_all().await;
+    }
+
+    /// Drops everything of it.
+    async fn drop_all(&self) {
+        let guard = self.plugin.guard();
         self.plugin.scope().revoke();
         guard.stop();
         if !guard.ended(END).await {
@@ -175,7 +230,7 @@ impl PluginManager {
             let timeout = said.timeout.unwrap_or(spec.policy.timeout).min(spec.hook.timeout_max());
             (spec.hook, timeout, fail_mode(spec.policy.on_error, said.on_error))
         });
-        Live { hooks: hooks.collect(), plugin, mailbox, postman: Mutex::default() }
+        Live { hooks: hooks.collect(), plugin, mailbox, postman: Mutex::default(), before: Default::default() }
     }
 }
 

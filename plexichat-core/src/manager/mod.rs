@@ -196,7 +196,8 @@ impl PluginManager {
     }
 
     /// Stops a plugin, now and after each start. When this returns none of its code runs any more, unless it blocks its
-    /// thread.
+    /// thread. Calls that run may end, for as long as a handler of events may take; then they are dropped, and what its
+    /// handlers have not answered counts as answered.
     ///
     /// # Errors
     /// [`ManagerError::Refused`] where others require it or it may not be disabled, [`ManagerError::Pinned`],

@@ -229,6 +229,54 @@ async fn no_event_is_lost_or_doubled_while_the_configuration_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_ends_before_a_new_configuration_takes_over() {
+    let world = started(world([fake("a")], &enabled(&["a"]))).await;
+    let by = Actor::system();
+    let old = world.plugins.load().plugin(&name("a")).unwrap().clone();
+    let slow = world.bus.publish(Event::json(DO, json!({ "do": "wait 2000" }))).await.unwrap();
+    let next = world.bus.publish(Event::json(DO, json!({ "do": "ok" }))).await.unwrap();
+    eventually("it has begun", || world.with("a", |fake| fake.seen.lock().unwrap().len()) == 1).await;
+    let began = Instant::now();
+    world.manager.reconfigure(&name("a"), &json!({ "word": "new" }), None, &by).await.unwrap();
+    assert!(began.elapsed() < Duration::from_millis(1800), "the operator does not wait: {:?}", began.elapsed());
+    let new_has_seen = || world.with("a", |fake| fake.seen.lock().unwrap().len());
+    assert_eq!(new_has_seen(), 0, "the new one gets its first event after the old one's last");
+    slow.wait().await;
+    assert!(began.elapsed() > Duration::from_millis(1800), "it ran to its end: {:?}", began.elapsed());
+    next.wait().await;
+    assert_eq!(new_has_seen(), 1);
+    assert_eq!(world.manager.get(&name("a")).unwrap().last_error, None);
+    let fake: &Fake = old.instance().as_any().downcast_ref().unwrap();
+    eventually("the old one cleans up", || fake.cleaned.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(fake.seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_whose_handler_is_dropped_is_the_next_ones_first() {
+    let world = started(world([fake("a")], &enabled(&["a"]))).await;
+    let first = world.bus.publish(Event::json(DO, json!({ "do": "wait 1500", "number": 1 }))).await.unwrap();
+    let second = world.bus.publish(Event::json(DO, json!({ "number": 2 }))).await.unwrap();
+    eventually("it has begun", || world.with("a", |fake| fake.seen.lock().unwrap().len()) == 1).await;
+    // As when the new instance has waited long enough.
+    let old = world.plugins.load().plugin(&name("a")).unwrap().clone();
+    let taking_over = {
+        let manager = world.manager.clone();
+        tokio::spawn(
+            async move { manager.reconfigure(&name("a"), &json!({ "word": "new" }), None, &Actor::system()).await },
+        )
+    };
+    let is_new = || world.with("a", |fake| fake.config["word"] == "new");
+    eventually("it is taken over", is_new).await;
+    old.guard().stop();
+    first.wait().await;
+    second.wait().await;
+    let numbers =
+        world.with("a", |fake| fake.seen.lock().unwrap().iter().map(|data| data["number"].clone()).collect::<Vec<_>>());
+    assert_eq!(numbers, [1, 2]);
+    taking_over.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn enabling_and_disabling_leaves_nothing_behind() {
     for isolation in ["inline", "runtime"] {
         let settings = format!(

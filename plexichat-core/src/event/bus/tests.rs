@@ -151,7 +151,9 @@ async fn an_event_that_comes_again_gives_the_same_keys() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_plugin_makes_nobody_wait() {
-    let world = running([fake("a")]).await;
+    let settings = "[plugins.a]\nenabled = true\n[plugins.a.timeouts]\nevent = \"1s\"\n";
+    let world = world([fake("a")], settings);
+    world.manager.start_all().await.unwrap();
     let slow = world.bus.publish(Event::json(DO, json!({ "do": "wait 60000" }))).await.unwrap();
     let waiting = world.bus.publish(Event::json(DO, json!({}))).await.unwrap();
     let began = Instant::now();
