@@ -1,33 +1,64 @@
-//! Tells plugins of a stored message: its events, and its command if it is one. What keeps the order and tries again is
-//! the server's outbox.
+//! Tells plugins of a stored message: its events, and its command if it is one, whose answer is tried again where it
+//! could not be stored. What keeps the order of a room and knows what is done is the server's outbox.
+
+mod turns;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures_util::future::{BoxFuture, join};
+
+use self::turns::{Turn, Turns};
 
 use crate::cause::Cause;
 use crate::command::{CommandCall, CommandReply, split};
 use crate::error::ErrorKind;
-use crate::event::bus::Bus;
+use crate::event::bus::{Bus, Completion};
 use crate::event::catalog::{CommandExecuted, MessageReceived, UserMessage};
 use crate::event::{CAUSE_DEPTH_MAX, Event, Payload};
 use crate::guard::{CallError, PluginHandle};
-use crate::id::EventId;
+use crate::id::{EventId, MessageId};
 use crate::manager::snapshot::Snapshot;
 use crate::message::{Actor, ActorKind, MessageState, Origin};
 use crate::pipeline::{Delivery, Incoming, Pipeline, Refusal};
 
-/// Why a message could not be told to plugins yet.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("not told to plugins yet: {0}")]
-pub struct TryAgain(Refusal);
+/// How often an answer is tried whose scanner is not available. It may be the answer that breaks the scanner, so there is
+/// an end; the waits of [`Retry`] give the scanner about a minute.
+pub const SCANNER_TRIES: u32 = 5;
 
-/// Tells plugins of stored messages.
+/// The waits before a command's answer is tried again. Each is twice the one before, up to the last.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    /// The first one where the store is away or the plugin posts too fast: tried without end.
+    pub first: Duration,
+    /// The first one where a scanner is not available: tried [`SCANNER_TRIES`] times.
+    pub scanner: Duration,
+    /// None is longer.
+    pub last: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(100), scanner: Duration::from_secs(4), last: Duration::from_secs(30) }
+    }
+}
+
+/// Tells plugins of stored messages. Cheap to clone; all clones are one.
+#[derive(Clone)]
 pub struct Dispatcher {
     plugins: Arc<ArcSwap<Snapshot>>,
     bus: Bus,
     pipeline: Arc<Pipeline>,
+    turns: Turns,
+    retry: Retry,
+}
+
+/// A command that was found in a message, and its place behind those before it.
+struct Found {
+    plugin: Arc<PluginHandle>,
+    index: usize,
+    turn: Turn,
 }
 
 /// The events about one message, by the last byte of their identifiers.
@@ -40,37 +71,57 @@ mod nth {
 impl Dispatcher {
     /// A dispatcher over the plugins that run, the bus, and the road that answers take.
     pub fn new(plugins: Arc<ArcSwap<Snapshot>>, bus: Bus, pipeline: Arc<Pipeline>) -> Self {
-        Self { plugins, bus, pipeline }
+        Self { plugins, bus, pipeline, turns: Turns::default(), retry: Retry::default() }
     }
 
-    /// Tells plugins of a message; returns when every handler and the command are done.
+    /// The same one with other waits.
+    #[must_use]
+    pub fn with_retry(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// Hands a message to plugins. Returns when every mailbox has taken its events, every inline handler has answered and
+    /// its command has its place: then the room's next message may come. What is returned is ready when every handler
+    /// and the command are done, and the command's answer is stored or given up; the command runs only while somebody
+    /// polls it.
+    ///
+    /// Messages of one room must be handed over one after the other. Each plugin then sees their events in that order,
+    /// and runs the room's commands one after the other in that order; no plugin waits for another one.
     ///
     /// A handler's failure is counted and told to the operator, and does not make the message come again. Called again
     /// for the same message, the events have the same identifiers, and what handlers post has the same keys.
     ///
-    /// # Errors
-    /// [`TryAgain`] where an answer could not be stored for now.
-    ///
     /// # Cancel safety
-    /// A dropped call may have told some of the plugins.
-    pub async fn dispatch(&self, delivery: &Delivery) -> Result<(), TryAgain> {
+    /// A dropped call may have told some of the plugins. Where the returned future is dropped, the handlers go on, and
+    /// the command is cut off.
+    pub async fn hand_over(&self, delivery: &Delivery) -> BoxFuture<'static, ()> {
         if delivery.row.state == MessageState::Quarantined {
             // Moderators were told by the pipeline; nobody else is until one of them releases it.
-            return Ok(());
+            return Box::pin(std::future::ready(()));
         }
-        let (command, ()) = futures_util::future::join(self.command(delivery), self.events(delivery)).await;
-        command
+        let told = self.events(delivery).await;
+        let handled = async move {
+            for completion in told {
+                completion.wait().await;
+            }
+        };
+        let Some(found) = self.find(delivery) else { return Box::pin(handled) };
+        let (dispatcher, delivery) = (self.clone(), delivery.clone());
+        Box::pin(async move {
+            join(dispatcher.command(&delivery, found), handled).await;
+        })
     }
 
-    async fn events(&self, delivery: &Delivery) {
+    async fn events(&self, delivery: &Delivery) -> Vec<Completion> {
         let plugins = self.plugins.load_full();
         let row = &delivery.row;
         let user = row.author.kind == ActorKind::User && !plugins.subscribers(UserMessage::NAME).is_empty();
         let all = !plugins.subscribers(MessageReceived::NAME).is_empty();
         drop(plugins);
+        let mut told = Vec::new();
         if user {
             let payload = UserMessage::new(row.id, row.room_id, row.text.clone(), row.reply_to, mentions(&row.text));
-            self.tell(self.event(delivery, nth::USER_MESSAGE, payload)).await;
+            told.extend(self.tell(self.event(delivery, nth::USER_MESSAGE, payload)).await);
         }
         if all {
             let payload = MessageReceived::new(
@@ -81,15 +132,14 @@ impl Dispatcher {
                 mentions(&row.text),
                 row.author.kind,
             );
-            self.tell(self.event(delivery, nth::MESSAGE_RECEIVED, payload)).await;
+            told.extend(self.tell(self.event(delivery, nth::MESSAGE_RECEIVED, payload)).await);
         }
+        told
     }
 
-    async fn tell(&self, event: Event) {
+    async fn tell(&self, event: Event) -> Option<Completion> {
         // A chain of causes that is too long is cut, and the bus has told of it.
-        if let Ok(completion) = self.bus.publish(event).await {
-            completion.wait().await;
-        }
+        self.bus.publish(event).await.ok()
     }
 
     fn event<P: Payload>(&self, delivery: &Delivery, nth: u8, payload: P) -> Event {
@@ -106,17 +156,27 @@ impl Dispatcher {
         event
     }
 
-    /// Runs the message's command. What plugins write is never one.
-    async fn command(&self, delivery: &Delivery) -> Result<(), TryAgain> {
+    /// The message's command. What plugins write is never one.
+    fn find(&self, delivery: &Delivery) -> Option<Found> {
         let row = &delivery.row;
-        if matches!(row.author.kind, ActorKind::Plugin | ActorKind::Ai | ActorKind::System) {
-            return Ok(());
+        if matches!(row.author.kind, ActorKind::Plugin | ActorKind::Ai | ActorKind::System)
+            || delivery.cause_depth >= CAUSE_DEPTH_MAX
+        {
+            return None;
         }
-        let Some((name, arguments)) = split(&row.text) else { return Ok(()) };
-        let Some((plugin, index)) = self.plugins.load().command(name) else { return Ok(()) };
-        if delivery.cause_depth >= CAUSE_DEPTH_MAX {
-            return Ok(());
-        }
+        let (name, _) = split(&row.text)?;
+        let (plugin, index) = self.plugins.load().command(name)?;
+        let turn = self.turns.take(row.room_id, plugin.name().clone());
+        Some(Found { plugin, index, turn })
+    }
+
+    async fn command(&self, delivery: &Delivery, found: Found) {
+        let row = &delivery.row;
+        let Some((name, arguments)) = split(&row.text) else { return };
+        let Found { plugin, index, mut turn } = found;
+        turn.come().await;
+        // While it waited the plugin may have been configured anew: the instance from before is gone then.
+        let (plugin, index) = self.plugins.load().command(name).unwrap_or((plugin, index));
 
         let cause_id = EventId::about(row.id, nth::COMMAND);
         let call = CommandCall::new(name, arguments, row.id, row.room_id, row.author.clone());
@@ -130,7 +190,7 @@ impl Dispatcher {
             Err(text) => Some(text),
         };
         if let Some(text) = text {
-            self.answer(Incoming {
+            let answer = Incoming {
                 author: Actor::plugin(plugin.name().as_str()),
                 room_id: row.room_id,
                 text,
@@ -139,8 +199,10 @@ impl Dispatcher {
                 key: Some(format!("{cause_id}/answer")),
                 cause_id: Some(cause_id),
                 cause_depth: delivery.cause_depth + 1,
-            })
-            .await?;
+            };
+            self.answer(answer, row.id, turn).await;
+        } else {
+            drop(turn);
         }
         let executed = CommandExecuted::new(
             name.to_owned(),
@@ -152,8 +214,10 @@ impl Dispatcher {
         );
         let mut event = self.event(delivery, nth::COMMAND, executed);
         event.cause_id = Some(EventId::about(row.id, nth::MESSAGE_RECEIVED));
-        self.tell(event).await;
-        Ok(())
+        event.cause_depth = delivery.cause_depth + 1;
+        if let Some(completion) = self.tell(event).await {
+            completion.wait().await;
+        }
     }
 
     /// Calls the command: its answer, or what to say instead of it.
@@ -183,16 +247,35 @@ impl Dispatcher {
         Err(format!("/{name} failed ({code}); an operator finds the reason in the log under {cause_id}"))
     }
 
-    async fn answer(&self, answer: Incoming) -> Result<(), TryAgain> {
+    /// Stores a command's answer, however often that takes; the command itself is not run again.
+    async fn answer(&self, answer: Incoming, message: MessageId, turn: Turn) {
         let plugin = answer.author.id.clone();
-        match self.pipeline.send(answer).await {
-            Ok(_) => Ok(()),
-            Err(refusal) if refusal.retryable() => Err(TryAgain(refusal)),
-            Err(refusal) => {
+        let mut turn = Some(turn);
+        let (mut wait, mut scanner_wait, mut unscanned) = (self.retry.first, self.retry.scanner, 0);
+        loop {
+            let Err(refusal) = self.pipeline.send(answer.clone()).await else { return };
+            let pause = match &refusal {
+                Refusal::ScannerUnavailable { .. } if unscanned + 1 < SCANNER_TRIES => {
+                    unscanned += 1;
+                    // It may be this answer alone: the plugin's next one in the room does not wait for it.
+                    drop(turn.take());
+                    let pause = scanner_wait.min(self.retry.last);
+                    scanner_wait *= 2;
+                    pause
+                }
+                Refusal::Store(_) | Refusal::TooFast { .. } => {
+                    let pause = wait;
+                    wait = (wait * 2).min(self.retry.last);
+                    if let Refusal::TooFast { retry_after } = refusal { pause.max(retry_after) } else { pause }
+                }
                 // The same answer would be refused again: trying for ever helps nobody.
-                tracing::warn!(%plugin, %refusal, "the answer to a command was refused");
-                Ok(())
-            }
+                _ => {
+                    tracing::warn!(%plugin, %message, %refusal, "the answer to a command was refused and is given up");
+                    return;
+                }
+            };
+            tracing::debug!(%plugin, %message, %refusal, "the answer to a command could not be stored; trying again");
+            tokio::time::sleep(pause).await;
         }
     }
 }

@@ -2,10 +2,11 @@
 //! are and whenever the process dies. Knows neither plugins nor what telling them means.
 //!
 //! The fast way is a bounded queue in memory. What does not fit, and what an earlier process left, is read from the
-//! store. A watermark says up to which message all are told; it is written now and then, so a crash has some told again.
+//! store. Telling has two steps: a message is handed over, then the next one of its room may be; later it is done. A
+//! watermark says up to which message all are done; it is written now and then, so a crash has some told again.
 
+use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt::Display;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -27,9 +28,12 @@ use crate::store::Store;
 const QUEUE_MESSAGES: usize = 4096;
 const QUEUE_BYTES: usize = 8 << 20;
 
-/// How many messages are taken and not told yet, and of how many rooms one is being told.
+/// How many messages are taken and not done: those that wait for their room and those that plugins are at. They are in
+/// memory, so there is a bound; where slow plugins reach it, all rooms go at their pace.
 const TAKEN: usize = 1024;
-const IN_FLIGHT: usize = 256;
+
+/// Of how many rooms one is being handed over.
+const HANDING: usize = 256;
 
 /// How many messages are read from the store at once.
 const PAGE: u32 = 256;
@@ -38,14 +42,14 @@ const PAGE: u32 = 256;
 const SAVE_MESSAGES: u64 = 256;
 const SAVE_AFTER: Duration = Duration::from_millis(100);
 
-/// How often the age of the oldest message that is not told is reported.
+/// How often the age of the oldest message that is not done is reported.
 const REPORT: Duration = Duration::from_secs(1);
 
 /// The waits between two attempts grow from the first of these to the second.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
-/// How often telling a message may panic before it is left out: it would keep its room waiting for ever.
+/// How often handing a message over may panic before it is left out: it would keep its room waiting for ever.
 const PANICS: u32 = 3;
 
 /// The pipeline's end of the outbox. Cheap to clone; all clones are one.
@@ -74,26 +78,28 @@ impl Outbox {
         Self::default()
     }
 
-    /// Tells `tell` of every message that is not told yet, and goes on until `stop` is ready. Then it takes no more,
-    /// waits up to `drain` for those that are being told, and writes down how far it came.
+    /// Hands every message over that is not done yet, and goes on until `stop` is ready. Then it takes no more, waits up
+    /// to `drain` for those that are under way, and writes down how far it came.
     ///
-    /// `tell` is asked to tell one message of a room at a time, and asked again where it answers that it could not.
+    /// `hand_over` is asked for one message of a room at a time, in their order; what it gives is waited for beside the
+    /// others, and the message is done when it is ready.
     ///
     /// # Cancel safety
-    /// What was told since the watermark was last written is told again at the next start.
-    pub async fn run<F, E>(
+    /// What was not done when the watermark was last written is told again at the next start.
+    pub async fn run<F, C>(
         &self,
         store: Store,
-        tell: impl Fn(Delivery) -> F,
+        hand_over: impl Fn(Delivery) -> F,
         stop: impl Future<Output = ()>,
         drain: Duration,
     ) where
-        F: Future<Output = Result<(), E>> + Send,
-        E: Display,
+        F: Future<Output = C> + Send,
+        C: Future<Output = ()> + Send,
     {
         let mut driver = Driver::new(&self.queue, store);
-        let mut telling = FuturesUnordered::new();
-        let tell = &tell;
+        let mut handing = FuturesUnordered::new();
+        let mut under_way = FuturesUnordered::new();
+        let hand_over = &hand_over;
         let mut stop = pin!(stop);
         let mut deadline = None;
         let mut reports = tokio::time::interval(REPORT);
@@ -102,12 +108,12 @@ impl Outbox {
             if deadline.is_none() {
                 driver.take();
             }
-            while telling.len() < IN_FLIGHT
+            while handing.len() < HANDING
                 && let Some(delivery) = driver.begin()
             {
-                telling.push(until_told(delivery, tell));
+                handing.push(until_handed_over(delivery, hand_over));
             }
-            if deadline.is_some() && telling.is_empty() {
+            if deadline.is_some() && handing.is_empty() && under_way.is_empty() {
                 break;
             }
             let save_at = driver.save_at();
@@ -118,7 +124,11 @@ impl Outbox {
                     driver.stop();
                 }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break,
-                Some((number, room)) = telling.next(), if !telling.is_empty() => driver.told(number, room),
+                Some((delivery, completion)) = handing.next(), if !handing.is_empty() => {
+                    driver.handed_over(delivery.row.room_id);
+                    under_way.push(until_done(delivery, completion));
+                }
+                Some(number) = under_way.next(), if !under_way.is_empty() => driver.done(number),
                 answer = answer(&mut driver.reading), if driver.reading.is_some() => {
                     driver.reading = None;
                     driver.answered(answer);
@@ -132,7 +142,7 @@ impl Outbox {
                 () = self.queue.wake.notified(), if deadline.is_none() && !driver.is_full() => {}
             }
         }
-        drop(telling);
+        drop((handing, under_way));
         driver.finish().await;
     }
 }
@@ -171,7 +181,7 @@ enum Answer {
     Saved(u64, Result<(), StoreError>),
 }
 
-/// Decides what is told next and how far all are told. Only [`Outbox::run`] waits.
+/// Decides what is handed over next and how far all are done. Only [`Outbox::run`] waits.
 struct Driver<'a> {
     queue: &'a Queue,
     store: Store,
@@ -179,11 +189,11 @@ struct Driver<'a> {
     taken: Option<u64>,
     /// The store may have messages after `taken` that are not in the queue.
     behind: bool,
-    /// Taken and not told yet, with the times of their commits.
+    /// Taken and not done yet, with the times of their commits.
     open: BTreeMap<u64, Time>,
-    /// Those of each room that wait for the one before them, which is being told.
+    /// Those of each room that wait for the one before them, which is being handed over.
     rooms: HashMap<RoomId, VecDeque<Delivery>>,
-    /// The first of rooms of which none is being told.
+    /// The first of rooms of which none is being handed over.
     ready: VecDeque<Delivery>,
     saved: u64,
     /// When the watermark is written at the latest.
@@ -269,19 +279,22 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// The next one to tell.
+    /// The next one to hand over.
     fn begin(&mut self) -> Option<Delivery> {
         self.ready.pop_front()
     }
 
-    fn told(&mut self, number: u64, room: RoomId) {
-        self.open.remove(&number);
+    fn handed_over(&mut self, room: RoomId) {
         match self.rooms.get_mut(&room).and_then(VecDeque::pop_front) {
             Some(next) => self.ready.push_back(next),
             None => {
                 self.rooms.remove(&room);
             }
         }
+    }
+
+    fn done(&mut self, number: u64) {
+        self.open.remove(&number);
         let unsaved = self.watermark().saturating_sub(self.saved);
         if unsaved >= SAVE_MESSAGES {
             self.save();
@@ -290,7 +303,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// All messages up to this one are told.
+    /// All messages up to this one are done.
     fn watermark(&self) -> u64 {
         self.open.first_key_value().map_or(self.taken.unwrap_or(0), |(number, _)| number - 1)
     }
@@ -340,7 +353,7 @@ impl<'a> Driver<'a> {
             }
             Answer::Saved(_, Err(error)) => {
                 // Nothing is lost: at worst some are told again after a crash.
-                tracing::warn!(%error, "writing how far the outbox is told; trying again");
+                tracing::warn!(%error, "writing how far the outbox is done; trying again");
                 self.save_at = Some(Instant::now() + SAVE_AFTER * 10);
             }
         }
@@ -371,7 +384,7 @@ impl<'a> Driver<'a> {
         if let Some(saving) = self.saving.take()
             && let Answer::Saved(_, Err(error)) = saving.await
         {
-            tracing::warn!(%error, "writing how far the outbox is told; the rest is told again at the next start");
+            tracing::warn!(%error, "writing how far the outbox is done; the rest is told again at the next start");
         }
     }
 }
@@ -383,33 +396,40 @@ async fn answer(asked: &mut Option<BoxFuture<'static, Answer>>) -> Answer {
     }
 }
 
-/// Tells one message, again and again until it is told.
-async fn until_told<F, E>(delivery: Delivery, tell: &impl Fn(Delivery) -> F) -> (u64, RoomId)
+/// Hands one message over, again where that panics; nothing where it is left out.
+async fn until_handed_over<F, C>(delivery: Delivery, hand_over: &impl Fn(Delivery) -> F) -> (Delivery, Option<C>)
 where
-    F: Future<Output = Result<(), E>> + Send,
-    E: Display,
+    F: Future<Output = C> + Send,
 {
-    let told = (delivery.outbox_id, delivery.row.room_id);
     let mut wait = RETRY_FIRST;
-    let mut panics = 0;
-    loop {
-        match AssertUnwindSafe(tell(delivery.clone())).catch_unwind().await {
-            Ok(Ok(())) => return told,
-            Ok(Err(error)) => tracing::warn!(%error, message = %delivery.row.id, "trying again"),
-            Err(panic) => {
-                // Its own destructor may panic too.
-                std::mem::forget(panic);
-                panics += 1;
-                tracing::error!(message = %delivery.row.id, panics, "telling plugins of a message panicked");
-                if panics == PANICS {
-                    return told;
-                }
-            }
+    for attempt in 1..=PANICS {
+        match AssertUnwindSafe(hand_over(delivery.clone())).catch_unwind().await {
+            Ok(completion) => return (delivery, Some(completion)),
+            Err(panic) => tell_panic(panic, &delivery, attempt),
         }
-        metrics::counter!("plexichat_outbox_retries_total").increment(1);
-        sleep(wait).await;
-        wait = (wait * 2).min(RETRY_LAST);
+        if attempt < PANICS {
+            metrics::counter!("plexichat_outbox_retries_total").increment(1);
+            sleep(wait).await;
+            wait = (wait * 2).min(RETRY_LAST);
+        }
     }
+    (delivery, None)
+}
+
+/// Waits until a message is done. After a panic it is: plugins have been told, and the room has gone on.
+async fn until_done<C: Future<Output = ()> + Send>(delivery: Delivery, completion: Option<C>) -> u64 {
+    if let Some(completion) = completion
+        && let Err(panic) = AssertUnwindSafe(completion).catch_unwind().await
+    {
+        tell_panic(panic, &delivery, 1);
+    }
+    delivery.outbox_id
+}
+
+fn tell_panic(panic: Box<dyn Any + Send>, delivery: &Delivery, attempt: u32) {
+    // Its own destructor may panic too.
+    std::mem::forget(panic);
+    tracing::error!(message = %delivery.row.id, attempt, "telling plugins of a message panicked");
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("plexichat_http_connections_total", "Connections accepted"),
     ("plexichat_messages_stored_total", "Messages stored"),
     ("plexichat_store_failed_commits_total", "Groups of writes that were not stored"),
-    ("plexichat_outbox_retries_total", "Messages that plugins could not be told of at once"),
+    ("plexichat_outbox_retries_total", "Attempts to hand a message to plugins that panicked and were made again"),
     ("plexichat_live_gaps_total", "Times a listener was told to read the history itself"),
     ("plexichat_live_lags_total", "Times a listener fell behind and was read to from the store"),
     ("plexichat_plugin_calls_total", "Calls into a plugin that ended"),

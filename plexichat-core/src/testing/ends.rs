@@ -2,17 +2,20 @@
 //! plugin.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Notify, watch};
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Retry};
 use crate::message::StoredRow;
 use crate::pipeline::{Delivery, Fanout, Message, Outbox, Stored};
 
-/// How often a message is told again where an answer to it could not be stored.
-const TRIES: u32 = 50;
+/// A test does not wait for a minute until an answer is given up.
+pub(super) const RETRY: Retry =
+    Retry { first: Duration::from_millis(10), scanner: Duration::from_millis(10), last: Duration::from_millis(100) };
 
 /// How far it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,21 +49,30 @@ impl Ends {
         delivered.iter().find(|row| wanted(row)).cloned()
     }
 
-    /// Tells plugins of messages, one after the other, for ever.
-    pub(super) async fn tell(self: Arc<Self>, dispatcher: Arc<Dispatcher>) {
+    /// Tells plugins of messages for ever: as the server's outbox does, the next one as soon as one is handed over.
+    pub(super) async fn tell(self: Arc<Self>, dispatcher: Dispatcher) {
+        let mut telling = FuturesUnordered::new();
         loop {
             let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(delivery) = next else {
-                self.added.notified().await;
-                continue;
+            let handing = async {
+                match next {
+                    Some(delivery) => Some(dispatcher.hand_over(&delivery).await),
+                    None => {
+                        self.added.notified().await;
+                        None
+                    }
+                }
             };
-            for _ in 0..TRIES {
-                match dispatcher.dispatch(&delivery).await {
-                    Ok(()) => break,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            let mut handing = pin!(handing);
+            loop {
+                tokio::select! {
+                    Some(()) = telling.next() => self.progress.send_modify(|progress| progress.told += 1),
+                    handed = &mut handing => {
+                        telling.extend(handed);
+                        break;
+                    }
                 }
             }
-            self.progress.send_modify(|progress| progress.told += 1);
         }
     }
 }

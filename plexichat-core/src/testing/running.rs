@@ -10,10 +10,11 @@ use serde_json::Value;
 use super::TestResult;
 use super::bench::Bench;
 use super::clock::TestClock;
-use super::ends::Ends;
+use super::ends::{Ends, RETRY};
 use super::http::RecordingHttp;
 use crate::catalog::Catalog;
 use crate::descriptor::{Instance, Registered};
+use crate::dispatch::Dispatcher;
 use crate::event::{Event, Payload};
 use crate::host::{Host, Ports};
 use crate::id::{PluginName, RoomId};
@@ -69,7 +70,7 @@ impl<P: Registered> RunningPlugin<P> {
             outbox: ends.clone(),
         };
         let host = Host::new(catalog, settings, Limits::default(), ports);
-        let worker = tokio::spawn(ends.clone().tell(host.dispatcher.clone()));
+        let worker = tokio::spawn(ends.clone().tell(Dispatcher::clone(&host.dispatcher).with_retry(RETRY)));
         let room = store.create_room();
         let people = Mutex::default();
         let running = Self { name, host, store, bench, http, ends, room, people, worker, plugin: PhantomData };

@@ -104,11 +104,11 @@ async fn serve(
     let telling = tokio::spawn({
         let (store, dispatcher) = (store.clone(), host.dispatcher.clone());
         async move {
-            let tell = |delivery| {
+            let hand_over = |delivery| {
                 let dispatcher = dispatcher.clone();
-                async move { dispatcher.dispatch(&delivery).await }
+                async move { dispatcher.hand_over(&delivery).await }
             };
-            outbox.run(store, tell, stopped(&mut telling_stops), DISPATCH_DRAIN).await;
+            outbox.run(store, hand_over, stopped(&mut telling_stops), DISPATCH_DRAIN).await;
         }
     });
 
