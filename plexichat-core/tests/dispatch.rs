@@ -3,19 +3,50 @@
 
 #![cfg(feature = "testing")]
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use plexichat::event::Event;
 use plexichat::message::StoredRow;
 use plexichat::testing::{RunningPlugin, TestHost, TestResult};
 use tokio::time::{Instant, sleep};
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Level, Metadata, Subscriber};
 
 /// How long what is slow takes.
 const SLOW: Duration = Duration::from_millis(600);
 
 static BOOM_RUNS: AtomicU32 = AtomicU32::new(0);
 static BOOM_SCANS: AtomicU32 = AtomicU32::new(0);
+
+/// The warnings that were logged, as text; this is the whole process's.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct KeepWarnings;
+
+impl Subscriber for KeepWarnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = String::new();
+        event.record(&mut |field: &Field, value: &dyn Debug| line.push_str(&format!("{field}={value:?} ")));
+        WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
 
 mod slow {
     use std::sync::atomic::Ordering;
@@ -169,6 +200,7 @@ async fn a_slow_handler_delays_nobody() -> TestResult {
 
 #[plexichat::test]
 async fn an_answer_that_breaks_its_scanner_is_given_up() -> TestResult {
+    tracing::subscriber::set_global_default(KeepWarnings)?;
     let host = host().await?;
     let found = answers(&host, &["/boom", "/brisk", "/quick"]).await?;
     assert_eq!(found.len(), 2, "all but one: {found:?}");
@@ -176,6 +208,11 @@ async fn an_answer_that_breaks_its_scanner_is_given_up() -> TestResult {
     assert_eq!(BOOM_SCANS.load(Ordering::SeqCst), 5);
     let told = |event: &&Event| event.name == "user_message";
     assert_eq!(host.events().iter().filter(told).count(), 3, "each message is told once");
+    let warnings = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    let given_up: Vec<_> = warnings.iter().filter(|line| line.contains("given up")).collect();
+    let asked = host.messages().into_iter().find(|row| row.text == "/boom").ok_or("it is stored")?;
+    assert_eq!(given_up.len(), 1, "{given_up:?}");
+    assert!(given_up[0].contains("plugin=slow") && given_up[0].contains(&asked.id.to_string()), "{given_up:?}");
     Ok(())
 }
 
