@@ -20,14 +20,14 @@ const ROUNDS: usize = 3;
 mod listeners {
     macro_rules! listener {
         ($module:ident, $name:literal) => {
-            pub mod $module {
+            pub(crate) mod $module {
                 use std::sync::atomic::{AtomicU64, Ordering};
 
                 use plexichat::prelude::*;
 
                 /// Counts what it hears.
                 #[plexichat::plugin(name = $name, permissions(UserDataAccess))]
-                pub struct Listener(AtomicU64);
+                pub(crate) struct Listener(AtomicU64);
 
                 impl Plugin for Listener {
                     type Config = NoConfig;
@@ -59,7 +59,7 @@ mod listeners {
     listener!(l8, "listener-8");
     listener!(l9, "listener-9");
 
-    pub const ALL: &[plexichat::Descriptor] = &[
+    pub(crate) const ALL: &[plexichat::Descriptor] = &[
         l0::PLEXICHAT_PLUGIN,
         l1::PLEXICHAT_PLUGIN,
         l2::PLEXICHAT_PLUGIN,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hyper::{Method, Request};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::websocket::WebSocket;
 use crate::support::{Client, Server, Setup};
@@ -254,6 +255,10 @@ async fn frames_that_are_no_frames() {
     assert_eq!(error["key"], "empty", "{error}");
     socket.send(json!({ "type": "send", "room_id": room, "text": "fine", "key": "fine" })).await;
     assert_eq!(socket.next_of("ack").await["key"], "fine");
+    // Bytes are no text: told so or shown the door, and nothing is made of them.
+    let mut binary = WebSocket::connect(&client).await;
+    binary.send_raw(Message::binary(b"{\"type\": \"ping\"}".to_vec())).await;
+    assert!(binary.next().await.is_none_or(|frame| frame["type"] == "error"));
     socket.try_send_text(&"x".repeat(1 << 20)).await;
     let code = socket.closed().await;
     assert!(matches!(code, Some(1009) | None), "{code:?}");

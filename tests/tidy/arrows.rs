@@ -139,8 +139,7 @@ fn check_package(package: &str) -> Vec<String> {
         let inside = below_source(file, package);
         let imported: BTreeSet<ModulePath> =
             Source::read(&root().join(file)).own_paths(module).iter().map(|path| owner(path, &known)).collect();
-        let imported: Vec<String> =
-            imported.iter().filter(|target| !target.starts_with(module)).map(|target| name(target)).collect();
+        let imported: Vec<String> = imported.iter().filter(|target| !target.starts_with(module)).map(name).collect();
         // A file's own row counts before that of its folder.
         let row = rows.iter().filter(|row| row.names(&inside)).min_by_key(|row| row.folder().is_some());
         let Some(row) = row else {
