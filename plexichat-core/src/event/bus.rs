@@ -96,9 +96,12 @@ async fn publish(plugins: &ArcSwap<Snapshot>, event: Arc<Event>) -> Result<Compl
     let plugins = plugins.load_full();
     let subscribers = plugins.subscribers(&event.name);
     let mut completion = Completion::default();
+    // Measured once, and only where it is to wait somewhere.
+    let mut size = None;
     for subscriber in subscribers {
         let Some(mailbox) = &subscriber.mailbox else { continue };
-        let mail = Mail { event: event.clone(), handlers: subscriber.handlers.clone() };
+        let size = *size.get_or_insert_with(|| event.size());
+        let mail = Mail { event: event.clone(), size, handlers: subscriber.handlers.clone() };
         let number = match mailbox.try_push(mail) {
             Ok(number) => Some(number),
             Err(Refused::Closed) => None,

@@ -17,10 +17,15 @@ use crate::message::ActorKind;
 /// How many events wait for one plugin.
 pub(crate) const MAILBOX_MAX: usize = 1024;
 
+/// How many bytes of events wait for one plugin. One event alone may be larger.
+pub(crate) const MAILBOX_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// An event and the handlers that are to have it: their indexes, each with whether it wants the plugin's own events too.
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
     pub(crate) event: Arc<Event>,
+    /// The event's [`size`](Event::size).
+    pub(crate) size: usize,
     pub(crate) handlers: Arc<[(usize, bool)]>,
 }
 
@@ -52,6 +57,8 @@ struct Queue {
     mails: VecDeque<Mail>,
     /// How many were ever taken: the number of the last.
     taken: u64,
+    /// The bytes of those that were not answered.
+    bytes: usize,
     /// The one that is with the handlers.
     handed: Option<Handed>,
     /// A task waits for the next one.
@@ -83,9 +90,11 @@ impl Mailbox {
         if self.is_closed() {
             return Err(Refused::Closed);
         }
-        if queue.taken - self.answered.load(Ordering::Acquire) >= MAILBOX_MAX as u64 {
+        let waiting = queue.taken - self.answered.load(Ordering::Acquire);
+        if waiting >= MAILBOX_MAX as u64 || waiting > 0 && queue.bytes + mail.size > MAILBOX_BYTES_MAX {
             return Err(Refused::Full(mail));
         }
+        queue.bytes += mail.size;
         queue.mails.push_back(mail);
         queue.taken += 1;
         let number = queue.taken;
@@ -249,6 +258,7 @@ impl Drop for Handing<'_> {
                 mailbox.put_back(&mut queue, handed.mail);
                 return;
             }
+            queue.bytes -= handed.mail.size;
             mailbox.answered.fetch_add(1, Ordering::SeqCst);
             if mailbox.instance() != self.instance {
                 mailbox.wake_all();

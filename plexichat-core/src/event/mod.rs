@@ -81,6 +81,8 @@ enum Data {
 trait ErasedPayload: Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn to_json(&self) -> serde_json::Result<Value>;
+    #[cfg(feature = "host")]
+    fn json_length(&self) -> usize;
 }
 
 impl<P: Payload> ErasedPayload for P {
@@ -90,6 +92,11 @@ impl<P: Payload> ErasedPayload for P {
 
     fn to_json(&self) -> serde_json::Result<Value> {
         serde_json::to_value(self)
+    }
+
+    #[cfg(feature = "host")]
+    fn json_length(&self) -> usize {
+        length::of(self)
     }
 }
 
@@ -154,6 +161,41 @@ impl Event {
         match &self.data {
             Data::Typed(payload) => payload.to_json(),
             Data::Json(value) => Ok((**value).clone()),
+        }
+    }
+
+    /// About how many bytes it takes while it waits: those of its data as JSON text, and the envelope.
+    #[cfg(feature = "host")]
+    pub(crate) fn size(&self) -> usize {
+        let data = match &self.data {
+            Data::Typed(payload) => payload.json_length(),
+            Data::Json(value) => length::of(&**value),
+        };
+        size_of::<Self>() + self.name.len() + data
+    }
+}
+
+#[cfg(feature = "host")]
+mod length {
+    use std::io;
+
+    /// How long a value is as JSON text, without making the text. What cannot be written counts up to where it fails.
+    pub(super) fn of(value: &impl serde::Serialize) -> usize {
+        let mut length = Length(0);
+        let _ = serde_json::to_writer(&mut length, value);
+        length.0
+    }
+
+    struct Length(usize);
+
+    impl io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 }

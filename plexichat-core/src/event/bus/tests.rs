@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::descriptor::{Descriptor, EventSpec};
 use crate::event::announced::ANNOUNCED_MAX;
-use crate::event::local::MAILBOX_MAX;
+use crate::event::local::{MAILBOX_BYTES_MAX, MAILBOX_MAX};
 use crate::manager::fake::{DO, World, eventually, fake, name, world};
 use crate::message::Actor;
 
@@ -76,6 +76,39 @@ async fn a_full_mailbox_makes_the_emitter_wait_and_nobody_else() {
     assert!(began.elapsed() < Duration::from_millis(150), "{:?}", began.elapsed());
     storm.await.unwrap();
     eventually("none was lost", || seen(&world, "slow") == 2 * MAILBOX_MAX + 1).await;
+}
+
+#[test]
+fn large_events_wait_in_no_greater_number_than_their_bytes_allow() {
+    let mail = |size| Mail { event: Arc::new(Event::json(DO, json!({}))), size, handlers: Arc::default() };
+    let mailbox = Mailbox::new();
+    for number in 1..=8 {
+        assert_eq!(mailbox.try_push(mail(MAILBOX_BYTES_MAX / 8)).ok(), Some(number));
+    }
+    assert!(matches!(mailbox.try_push(mail(1)), Err(Refused::Full(_))));
+    let empty = Mailbox::new();
+    assert_eq!(empty.try_push(mail(MAILBOX_BYTES_MAX + 1)).ok(), Some(1), "one alone may be larger");
+    assert!(matches!(empty.try_push(mail(1)), Err(Refused::Full(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_handled_makes_room_for_other_bytes() {
+    let world = running([fake("a")]).await;
+    let large = Arc::new(Event::json(DO, json!({ "text": "x".repeat(MAILBOX_BYTES_MAX / 8) })));
+    let all = async {
+        for _ in 0..16 {
+            drop(world.bus.publish(large.clone()).await.unwrap());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all).await.unwrap();
+    eventually("all arrive", || seen(&world, "a") == 16).await;
+}
+
+#[test]
+fn an_event_is_as_large_as_its_text() {
+    let large = Event::json(DO, json!({ "text": "x".repeat(1000) })).size();
+    let small = Event::json(DO, json!({ "text": "" })).size();
+    assert_eq!(large - small, 1000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
