@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::bundle::fixtures;
 use crate::support::load::{Load, UNLIMITED};
 use crate::support::{Client, Server, Setup};
 
@@ -151,4 +152,36 @@ async fn by_command(server: &Server) {
         server.cli_ok(&["plugin", "config", "set", "echo", "prefix=by command "]);
         assert!(server.cli_ok(&["plugin", "config", "get", "echo"]).contains("by command "));
     });
+}
+
+#[tokio::test]
+async fn plugins_are_told_of_rooms_people_and_the_server_itself() {
+    let server = Setup::of(fixtures()).config("[plugins.counter]\nenabled = true\n").start();
+    let client = server.client();
+    let room = client.room("lobby").await;
+    client.post("/api/v1/tokens", json!({ "user": "somebody" })).await.expect(201);
+    // The same person a second time is nobody new.
+    client.post("/api/v1/tokens", json!({ "user": "somebody" })).await.expect(201);
+    for event in ["room_created", "user_created", "system_started"] {
+        told_times(&client, &room, event, "1").await;
+    }
+    told_times(&client, &room, "system_stopping", "0").await;
+    let server = server.restart();
+    let client = server.client();
+    told_times(&client, &room, "system_stopping", "1").await;
+    told_times(&client, &room, "system_started", "2").await;
+}
+
+/// Asks the counter how often it was told of an event, until it says what it must.
+async fn told_times(client: &Client, room: &str, event: &str, times: &str) {
+    let mut answer = Value::Null;
+    for _ in 0..50 {
+        let message = client.say(room, &format!("/told {event}")).await;
+        answer = client.answer_to(room, &message).await["text"].clone();
+        if answer == times {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it was told of `{event}` {answer} times, not {times}");
 }

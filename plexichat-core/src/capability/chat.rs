@@ -66,7 +66,7 @@ impl Chat {
     /// # Cancel safety
     /// A dropped call may or may not have posted; the same key makes it safe to try again.
     pub async fn post(&self, post: Post) -> Result<StoredRow> {
-        self.scope.check(Permission::PostMessages)?;
+        self.scope.check(Permission::PostMessages, "post")?;
         self.port.post(self.scope.plugin(), post).await
     }
 }

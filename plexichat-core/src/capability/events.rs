@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn only_what_is_declared_is_emitted() {
-        let scope = Scope::new(PluginName::linked("mine"), PermissionSet::EMPTY, |_, _| {});
+        let scope = Scope::new(PluginName::linked("mine"), PermissionSet::EMPTY, Box::new(|_, _, _| {}));
         let port = Arc::new(Recorded::default());
         let events = Events::<Mine>::new(scope.clone(), port.clone(), &["custom.known", "custom.loose"]);
         let refused = |outcome: Option<Result<()>>| outcome.unwrap().unwrap_err().to_string();

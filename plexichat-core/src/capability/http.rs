@@ -141,7 +141,7 @@ impl RequestBuilder {
     /// # Cancel safety
     /// A dropped call may or may not have reached the service.
     pub async fn send(self) -> Result<HttpResponse> {
-        self.client.scope.check(Permission::NetworkAccess)?;
+        self.client.scope.check(Permission::NetworkAccess, "send")?;
         self.client.port.send(self.client.scope.plugin(), self.request?).await
     }
 }

@@ -9,6 +9,7 @@ pub mod storage;
 pub mod tasks;
 pub mod users;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,18 +17,28 @@ use crate::error::{PluginError, Result};
 use crate::id::PluginName;
 use crate::permission::{Permission, PermissionSet};
 
+/// Is told of each refusal: whose, which permission is missing, and what was tried.
+pub type Audit = Box<dyn Fn(&PluginName, Permission, &'static str) + Send + Sync>;
+
 /// Whose handle this is, what it was granted, and whether it still counts.
-#[derive(Debug)]
 pub struct Scope {
     plugin: PluginName,
     granted: PermissionSet,
     revoked: AtomicBool,
-    audit: fn(&PluginName, Permission),
+    audit: Audit,
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plugin, granted, revoked, audit: _ } = self;
+        let mut shown = formatter.debug_struct("Scope");
+        shown.field("plugin", plugin).field("granted", granted).field("revoked", revoked).finish_non_exhaustive()
+    }
 }
 
 impl Scope {
     /// The scope of one instance of a plugin. `audit` is told of each refusal.
-    pub fn new(plugin: PluginName, granted: PermissionSet, audit: fn(&PluginName, Permission)) -> Arc<Self> {
+    pub fn new(plugin: PluginName, granted: PermissionSet, audit: Audit) -> Arc<Self> {
         Arc::new(Self { plugin, granted, revoked: AtomicBool::new(false), audit })
     }
 
@@ -58,16 +69,16 @@ impl Scope {
         Ok(())
     }
 
-    /// Whether the permission was granted and the instance still runs.
+    /// Whether the permission was granted and the instance still runs; `call` says what it is for.
     ///
     /// # Errors
     /// `Permission`, and the refusal is audited.
-    pub fn check(&self, permission: Permission) -> Result<()> {
+    pub fn check(&self, permission: Permission, call: &'static str) -> Result<()> {
         self.check_alive()?;
         if self.granted.contains(permission) {
             return Ok(());
         }
-        (self.audit)(&self.plugin, permission);
+        (self.audit)(&self.plugin, permission, call);
         Err(PluginError::permission(format!("plugin `{}` was not granted `{permission}`", self.plugin)))
     }
 }

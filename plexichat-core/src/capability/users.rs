@@ -54,7 +54,7 @@ impl Users {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn get(&self, id: UserId) -> Result<Option<UserView>> {
-        self.scope.check(Permission::UserDataAccess)?;
+        self.scope.check(Permission::UserDataAccess, "get")?;
         self.port.user(self.scope.plugin(), id).await
     }
 
@@ -66,7 +66,7 @@ impl Users {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn history(&self, room: RoomId, before: Option<u64>, limit: u32) -> Result<Vec<StoredRow>> {
-        self.scope.check(Permission::UserDataAccess)?;
+        self.scope.check(Permission::UserDataAccess, "history")?;
         self.port.history(self.scope.plugin(), room, before, limit.min(200)).await
     }
 }

@@ -9,15 +9,19 @@ use tokio::task::JoinHandle;
 use super::driver::unread;
 use super::snapshot::{Running, Snapshot};
 use super::{Board, BreakerState, PluginManager, granted};
-use crate::capability::Scope;
+use crate::capability::{Audit, Scope};
+use crate::cause;
 use crate::context::Services;
 use crate::descriptor::{Descriptor, FailMode, Hook};
+use crate::event::Event;
+use crate::event::bus::Bus;
+use crate::event::catalog::PermissionDenied;
 use crate::event::local::Mailbox;
 use crate::guard::{Call, CallError, Guard, GuardOptions, PluginHandle};
-use crate::id::PluginName;
 use crate::incident::{Counters, Fault};
 use crate::isolation::tasks::GuardedTasks;
-use crate::permission::Permission;
+use crate::message::{Actor, Origin};
+use crate::pipeline::Announcer;
 use crate::settings::{HookSettings, IsolationLevel};
 
 /// How long calls that run may go on when the server stops, and how long a change of configuration waits for them before
@@ -179,7 +183,7 @@ impl PluginManager {
             incidents: self.incidents.clone(),
             patience: self.patience,
         });
-        let scope = Scope::new(name.clone(), granted, audit);
+        let scope = Scope::new(name.clone(), granted, audit(self.parts.bus.clone()));
         let services = Services {
             scope: scope.clone(),
             emits: descriptor.emits,
@@ -245,6 +249,18 @@ pub(super) fn fail_mode(plugin: FailMode, operator: Option<FailMode>) -> FailMod
     }
 }
 
-fn audit(plugin: &PluginName, permission: Permission) {
-    tracing::warn!(target: "plexichat::audit", %plugin, %permission, "a plugin was refused what it was not granted");
+/// Tells of what a plugin was refused, in the log and as an event.
+fn audit(bus: Bus) -> Audit {
+    Box::new(move |plugin, permission, call| {
+        tracing::warn!(target: "plexichat::audit", %plugin, %permission, call, "a plugin was refused what it was not granted");
+        let mut event = Event::new(PermissionDenied::new(plugin.clone(), permission, call.to_owned()));
+        event.actor = Actor::plugin(plugin.as_str());
+        event.origin = Origin::Plugin;
+        // A handler of this event that is refused something itself continues the chain, which is cut somewhere.
+        if let Some(cause) = cause::current() {
+            event.cause_id = Some(cause.event_id());
+            event.cause_depth = cause.next_depth();
+        }
+        bus.announce(event);
+    })
 }

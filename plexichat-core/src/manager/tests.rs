@@ -150,7 +150,7 @@ async fn install_says_what_is_not_there() {
     assert_eq!(world.state("a"), "linked");
     let missing = world.manager.install(&name("weather"), None, Grants::Settings).await.unwrap_err();
     assert_eq!(missing.to_string(), "no plugin named `weather` is linked into this binary");
-    assert!(missing.hint().unwrap().contains("cargo xtask install weather"));
+    assert!(missing.hint().unwrap().contains("add `weather` to the root `Cargo.toml`"));
     let version = world.manager.install(&name("a"), Some("^2"), Grants::Settings).await.unwrap_err();
     assert_eq!(version.to_string(), "plugin `a` is linked in version 0.1.0, not in ^2");
     assert_eq!(world.state("a"), "linked", "what was refused left nothing behind");
@@ -436,4 +436,18 @@ impl World {
         let records = futures_util::FutureExt::now_or_never(self.store.plugins()).unwrap().unwrap();
         records.iter().find(|record| record.name.as_str() == plugin).is_some_and(is_so)
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_plugin_is_refused_is_told_to_others() {
+    let watches = Descriptor {
+        events: &[EventSpec { method: "act", patterns: &["permission_denied"], own: false }],
+        ..fake("watches")
+    };
+    let world = started(world([fake("a"), watches], &enabled(&["a", "watches"]))).await;
+    let refused = world.with("a", |fake| fake.services.scope.check(Permission::NetworkAccess, "send"));
+    assert_eq!(refused.unwrap_err().to_string(), "plugin `a` was not granted `network_access`");
+    let seen = || world.with("watches", |fake| fake.seen.lock().unwrap().clone());
+    eventually("it is told", || !seen().is_empty()).await;
+    assert_eq!(seen(), [json!({ "plugin_id": "a", "permission": "network_access", "call": "send" })]);
 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 use plexichat::catalog::Catalog;
+use plexichat::event::Event;
+use plexichat::event::catalog::{SystemStarted, SystemStopping};
 use plexichat::host::{Host, Ports};
-use plexichat::pipeline::Limits;
+use plexichat::id::PluginName;
+use plexichat::pipeline::{Announcer, Limits};
 use plexichat::secret::Secret;
 use plexichat::settings::Settings;
 use tokio::net::TcpListener;
@@ -33,6 +36,8 @@ use crate::telemetry::{self, LogFormat};
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long what has begun in plugins may take to end.
 const DISPATCH_DRAIN: Duration = Duration::from_secs(10);
+/// How long plugins may take over the news that the server stops.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  plexichat serve\n  plexichat serve --config plexichat.toml --log-format json\n\n\
@@ -79,6 +84,7 @@ async fn serve(
 
     let egress = Egress::new(reach(&settings)).map_err(|error| Failure::new(error.to_string()))?;
     let bundle = BundleInfo::of(bundle);
+    let version = bundle.version.clone();
     let public_url = settings.server.public_url.clone();
     let limits = Limits::from(settings.server.limits);
     let hub = Hub::new(Arc::new(store.clone()));
@@ -135,17 +141,24 @@ async fn serve(
         }
     });
     announce(data_dir, address)?;
+    host.bus.announce(Event::new(SystemStarted::new(version, running(&host))));
 
     // What the accept loop ended with, where it has: a task can be awaited once.
     let mut left = None;
+    let reason;
     let ended = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "stopping: what has begun is finished first");
+            reason = "signal";
             Ok(())
         }
-        broken = store.broken() => Err(of_broken(broken)),
+        broken = store.broken() => {
+            reason = "store_broken";
+            Err(of_broken(broken))
+        }
         ended = &mut serving => {
             left = Some(ended);
+            reason = "accept_loop_ended";
             Err(Failure::new("the accept loop ended"))
         }
     };
@@ -161,6 +174,7 @@ async fn serve(
         // Plugins before the store: what they still say must be kept.
         let _ = stop_telling.send(true);
         let _ = telling.await;
+        say_goodbye(&host, reason).await;
         host.manager.stop_all().await;
         store.close().await;
     };
@@ -177,6 +191,23 @@ async fn serve(
         tracing::info!("stopped");
     }
     ended
+}
+
+/// The plugins that run now.
+fn running(host: &Host) -> Vec<PluginName> {
+    host.manager.snapshot().plugins().map(|plugin| plugin.name().clone()).collect()
+}
+
+/// Tells plugins that the server is about to stop, and gives their handlers a moment.
+async fn say_goodbye(host: &Host, reason: &str) {
+    let told = async {
+        if let Ok(handled) = host.bus.publish(Event::new(SystemStopping::new(reason.to_owned()))).await {
+            handled.wait().await;
+        }
+    };
+    if tokio::time::timeout(GOODBYE, told).await.is_err() {
+        tracing::warn!("a plugin is not done with `system_stopping`: it is stopped all the same");
+    }
 }
 
 /// A damaged file is as wrong at the next start; anything else may be over.
@@ -247,7 +278,7 @@ async fn make_first_administrator(store: &Store, data_dir: &DataDir) -> Result<(
 }
 
 /// What the settings let each plugin reach.
-fn reach(settings: &Settings) -> std::collections::HashMap<plexichat::id::PluginName, Reach> {
+fn reach(settings: &Settings) -> std::collections::HashMap<PluginName, Reach> {
     let reach = settings.plugins.iter().map(|(name, plugin)| {
         let reach = Reach { hosts: plugin.hosts.clone(), private_network: plugin.private_network };
         (name.clone(), reach)

@@ -2,7 +2,11 @@
 
 use axum::body::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
+use plexichat::event::{Event, Payload};
 use plexichat::host::Host;
+use plexichat::id::RoomId;
+use plexichat::message::{Actor, Origin};
+use plexichat::pipeline::Announcer;
 use tokio::sync::watch;
 
 use super::bundle::BundleInfo;
@@ -32,4 +36,19 @@ pub(crate) struct App {
     pub(crate) stopping: watch::Receiver<bool>,
     /// The OpenAPI document, written once.
     pub(crate) document: Bytes,
+}
+
+impl App {
+    /// Tells plugins what somebody did by a request.
+    pub(crate) fn announce<P: Payload>(&self, by: &Actor, room_id: Option<RoomId>, payload: P) {
+        self.host.bus.announce(event(by, room_id, payload));
+    }
+}
+
+fn event<P: Payload>(by: &Actor, room_id: Option<RoomId>, payload: P) -> Event {
+    let mut event = Event::new(payload);
+    event.actor = by.clone();
+    event.origin = Origin::Rest;
+    event.room_id = room_id;
+    event
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use plexichat::event::catalog::RoomCreated;
 use plexichat::id::RoomId;
 use plexichat::message::Actor;
 use plexichat::pipeline::{Access, MessageStore};
@@ -62,6 +63,9 @@ pub(crate) async fn create(
 ) -> Result<Created<Room>, ApiError> {
     let room = app.store.create_room(&new.name, caller.user().id).await.map_err(|error| refused(error, "/name"))?;
     tracing::info!(room = %room.id, by = %caller.user().id, "a room was made");
+    let by = caller.actor();
+    let payload = RoomCreated::new(room.id, "room".to_owned(), room.name.clone(), by.clone());
+    app.announce(by, Some(room.id), payload);
     Ok(Created(room))
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use plexichat::message::Time;
+use plexichat::event::catalog::UserCreated;
+use plexichat::message::{Actor, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +105,7 @@ pub(crate) async fn create(
     Json(new): Json<NewToken>,
 ) -> Result<Created<MadeToken>, ApiError> {
     let expires_at = new.expires_in.map(expiry).transpose()?;
-    let user = person(&app, &new).await?;
+    let user = person(&app, &new, caller.actor()).await?;
     let name = new.name.unwrap_or_else(|| DEFAULT_NAME.to_owned());
     let request = TokenRequest { name, scopes: new.scopes, expires_at };
     let (secret, info) = app.authenticator.create(&user, request).await?;
@@ -140,12 +141,15 @@ fn finding(pointer: &str, message: &str) -> ApiError {
 }
 
 /// The person of that name, made where there is none.
-async fn person(app: &App, new: &NewToken) -> Result<User, ApiError> {
+async fn person(app: &App, new: &NewToken, by: &Actor) -> Result<User, ApiError> {
     let name = new.user.trim();
     let found = match app.store.user_by_name(name.to_owned()).await? {
         Some(user) => user,
         None => match app.store.create_user(name, new.role.unwrap_or(Role::User)).await {
-            Ok(user) => return Ok(user),
+            Ok(user) => {
+                app.announce(by, None, UserCreated::new(user.id, by.clone()));
+                return Ok(user);
+            }
             // Somebody else was faster.
             Err(CreateError::Conflict { .. }) => {
                 let user = app.store.user_by_name(name.to_owned()).await?;
