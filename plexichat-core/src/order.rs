@@ -84,7 +84,10 @@ fn missing<'a>(plugin: &Descriptor, name: &str, pointer: &str, linked: impl Iter
     let problem = Problem::new(pointer, format!("plugin `{}` requires `{name}`, which is not linked", plugin.name));
     match nearest(name, linked) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem.hint(format!("link it into the bundle: `cargo xtask install {name}`")),
+        None => problem.hint(format!(
+            "link it into the bundle: add `{name}` to the root `Cargo.toml` as an optional dependency with a feature, and run \
+             `cargo xtask bundle`"
+        )),
     }
 }
 

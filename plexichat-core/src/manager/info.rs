@@ -151,7 +151,8 @@ impl ManagerError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotLinked(name) => Some(format!(
-                "plugins are linked when the bundle is built: `cargo xtask install {name}`, then build the bundle again"
+                "plugins are linked when the bundle is built: add `{name}` to the root `Cargo.toml` as an optional \
+                 dependency with a feature, run `cargo xtask bundle`, then build the bundle again"
             )),
             Self::Refused(Refusal::NotInstalled(name)) => {
                 Some(format!("install it first: `plexichat plugin install {name}`"))
