@@ -36,6 +36,7 @@ use crate::id::MessageId;
 use crate::incident::Fault;
 use crate::manager::snapshot::Snapshot;
 use crate::message::ActorKind;
+use crate::problem::Problem;
 use crate::store::StoreError;
 
 /// The pipeline: one for all roads.
@@ -89,6 +90,7 @@ impl Pipeline {
             return Ok(outcome);
         }
         self.limiter.check_rate(received.incoming())?;
+        self.check_reply(&received).await?;
         let mut admitted = received.admit();
 
         // One snapshot for both stages, and no guard of it across a wait: plugins may be swapped meanwhile.
@@ -132,6 +134,15 @@ impl Pipeline {
         let Some(key) = message.key() else { return Ok(None) };
         let row = self.store.by_key(message.author(), message.room_id(), key).await?;
         Ok(row.map(|row| Outcome { row: Arc::new(row), known: true }))
+    }
+
+    /// Whether what the message answers is in its room. What a plugin answers to an event is: the host told it of it.
+    async fn check_reply(&self, message: &Message<Received>) -> Result<(), Refusal> {
+        let Some(answered) = message.reply_to().filter(|_| message.cause_depth() == 0) else { return Ok(()) };
+        if self.store.has_message(message.room_id(), answered).await? {
+            return Ok(());
+        }
+        Err(Refusal::Invalid(vec![Problem::new("/reply_to", format!("this room has no message `{answered}`"))]))
     }
 
     fn announce_refused(&self, refused: Refused) -> Refusal {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::message::{Cleared, Message, Stored};
 use crate::event::Event;
-use crate::id::{EventId, RoomId};
+use crate::id::{EventId, MessageId, RoomId};
 use crate::message::{Actor, MessageState, Origin, StoredRow, Time};
 use crate::store::StoreError;
 
@@ -31,6 +31,9 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// The message that this author sent to this room with this key before.
     async fn by_key(&self, author: &Actor, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError>;
+
+    /// Whether the room has this message, and shows it: one that is held back is not there.
+    async fn has_message(&self, room: RoomId, message: MessageId) -> Result<bool, StoreError>;
 
     /// Stores a message. The store calls one of [`Commit`]'s methods once it knows the outcome: [`Commit::stored`] only
     /// after the transaction is durable, and in the order in which the messages were committed.

@@ -12,7 +12,7 @@ use crate::capability::clock::Clock;
 use crate::capability::storage::{StoragePort, Versioned};
 use crate::capability::users::{UserPort, UserView};
 use crate::error::{PluginError, Result};
-use crate::id::{PluginName, RoomId, UserId};
+use crate::id::{MessageId, PluginName, RoomId, UserId};
 use crate::message::{Actor, ActorKind, MessageState, StoredRow, Time};
 use crate::pipeline::ports::{Access, Commit, Committed, MessageStore};
 
@@ -164,6 +164,12 @@ impl MessageStore for MemoryStore {
         let Some(room) = data.rooms.get(&room) else { return Ok(None) };
         let known = room.keys.get(&(author.kind, author.id.clone(), key.to_owned()));
         Ok(known.map(|known| room.rows[*known].clone()))
+    }
+
+    async fn has_message(&self, room: RoomId, message: MessageId) -> std::result::Result<bool, StoreError> {
+        let data = self.data();
+        let is_it = |row: &StoredRow| row.id == message && row.state != MessageState::Quarantined;
+        Ok(data.rooms.get(&room).is_some_and(|room| room.rows.iter().any(is_it)))
     }
 
     fn append(&self, commit: Commit) {

@@ -8,12 +8,12 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 
 use crate::event::Event;
-use crate::id::{EventId, RoomId};
+use crate::id::{EventId, MessageId, RoomId};
 use crate::manager::snapshot::Snapshot;
 use crate::message::{Actor, MessageState, Origin, StoredRow};
 use crate::pipeline::{
     Access, Announcer, Delivery, Fanout, Incoming, Limits, Message, MessageStore, Outbox, Outcome, Parts, Pipeline,
-    Stored,
+    Refusal, Stored,
 };
 
 /// A store to check, with the rooms and people that the checks need.
@@ -42,6 +42,7 @@ pub async fn message_store<S: MessageStore>(make: impl AsyncFn() -> Rooms<S>) {
     access_is_told(make().await).await;
     rows_come_back_whole(make().await).await;
     places_have_no_gaps(make().await).await;
+    only_messages_of_the_room_are_answered(make().await).await;
     a_key_posts_once(make().await).await;
     a_key_posts_once_at_the_same_time(make().await).await;
     history_gives_the_part_that_was_asked_for(make().await).await;
@@ -106,6 +107,24 @@ async fn places_have_no_gaps<S: MessageStore>(rooms: Rooms<S>) {
         let places: Vec<u64> = bench.history(room).await.iter().map(|row| row.seq).collect();
         assert_eq!(places, (1..=count).collect::<Vec<u64>>(), "1 for the first message of a room, without gaps");
     }
+}
+
+async fn only_messages_of_the_room_are_answered<S: MessageStore>(rooms: Rooms<S>) {
+    let bench = Bench::new(rooms);
+    let (room, other_room) = (bench.rooms.room, bench.rooms.other_room);
+    let first = bench.post(incoming(&bench.rooms.writer, room, "first")).await.row.id;
+    let elsewhere = bench.post(incoming(&bench.rooms.writer, other_room, "elsewhere")).await.row.id;
+    for (message, is_there) in [(first, true), (elsewhere, false), (MessageId::new(), false)] {
+        assert_eq!(bench.rooms.store.has_message(room, message).await, Ok(is_there));
+        let answer = Incoming { reply_to: Some(message), ..incoming(&bench.rooms.other_writer, room, "answer") };
+        match bench.pipeline.send(answer).await {
+            Ok(outcome) => assert!(is_there && outcome.row.reply_to == Some(message)),
+            Err(Refusal::Invalid(problems)) => assert!(!is_there && problems[0].pointer == "/reply_to", "{problems:?}"),
+            Err(refusal) => panic!("{refusal}"),
+        }
+    }
+    assert_eq!(bench.rooms.store.has_message(RoomId::new(), first).await, Ok(false), "a room that is not there");
+    assert_eq!(bench.history(room).await.len(), 2, "what was refused is not stored");
 }
 
 async fn a_key_posts_once<S: MessageStore>(rooms: Rooms<S>) {

@@ -27,6 +27,10 @@ impl MessageStore for History {
         Ok(None)
     }
 
+    async fn has_message(&self, _: RoomId, _: MessageId) -> Result<bool, StoreError> {
+        unreachable!("the hub only reads history");
+    }
+
     fn append(&self, _: Commit) {
         unreachable!("the hub only reads");
     }

@@ -138,6 +138,18 @@ impl MessageStore for Store {
         self.read(move |connection| by_key(connection, &author, room, &key)).await
     }
 
+    async fn has_message(&self, room: RoomId, message: MessageId) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT 1 FROM messages JOIN rooms ON rooms.number = messages.room
+                     WHERE messages.id = ?1 AND rooms.id = ?2 AND state <> 'quarantined'",
+                )?
+                .exists((message.as_bytes(), room.as_bytes()))
+        })
+        .await
+    }
+
     fn append(&self, commit: Commit) {
         self.inner.writer.append(commit);
     }

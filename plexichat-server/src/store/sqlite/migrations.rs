@@ -61,6 +61,8 @@ const MIGRATIONS: &[&str] = &[
         findings TEXT
     );
     CREATE UNIQUE INDEX messages_by_seq ON messages (room, seq);
+    -- Identifiers grow with time, so that this one, too, grows at its end.
+    CREATE UNIQUE INDEX messages_by_id ON messages (id);
     CREATE UNIQUE INDEX messages_by_key ON messages (key, room, author_kind, author_id) WHERE key IS NOT NULL;
 
     -- One row: plugins were told of every message up to and with this number. The outbox is the messages after it, so a
