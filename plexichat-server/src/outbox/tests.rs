@@ -26,13 +26,7 @@ impl Running {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let hand_over = move |delivery| {
-            let telling = tell(delivery);
-            async move {
-                telling.await;
-                ready(())
-            }
-        };
+        let hand_over = move |delivery| tell(delivery).map(ready);
         Self::start_in_steps(outbox, store, hand_over)
     }
 
@@ -51,11 +45,7 @@ impl Running {
         let note = told.clone();
         let hand_over = move |delivery: Delivery| {
             let (note, handing) = (note.clone(), hand_over(delivery.clone()));
-            async move {
-                let completion = handing.await;
-                note.lock().expect("no panic").push(delivery);
-                completion
-            }
+            handing.inspect(move |_| note.lock().expect("no panic").push(delivery))
         };
         let (outbox, store) = (outbox.clone(), store.clone());
         let task = tokio::spawn(async move {
