@@ -141,7 +141,7 @@ async fn a_post_that_was_refused_does_not_use_up_its_number() -> TestResult {
     let posted = host.post("alice", "hello").await?.row;
     host.idle().await?;
     assert_eq!(host.messages().len(), 2, "it is let at the second time");
-    host.host().dispatcher.dispatch(&again(&posted)).await?;
+    host.host().dispatcher.hand_over(&again(&posted)).await.await;
     host.idle().await?;
     assert_eq!(host.messages().len(), 2, "told again, the first time is what the second one was");
     Ok(())
@@ -159,10 +159,7 @@ async fn a_message_that_is_told_again_is_answered_once_along_a_chain() -> TestRe
     host.idle().await?;
     let first: Vec<_> = events().collect();
 
-    let row = Arc::new((*posted).clone());
-    let again =
-        Delivery { outbox_id: 1, row, origin: plexichat::message::Origin::Rest, cause_id: None, cause_depth: 0 };
-    host.host().dispatcher.dispatch(&again).await?;
+    host.host().dispatcher.hand_over(&again(&posted)).await.await;
     // The second post of the second time would come before this one's.
     host.say("bob", "bye").await?;
     while texts().len() < 6 {
