@@ -46,7 +46,10 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Shown<Well>, Ap
     let plugins = app.host.manager.snapshot();
     for hook in HOOKS {
         if let Some(plugin) = plugins.closed_by(hook) {
-            find(&format!("/plugins/{plugin}"), format!("its {} hook must have its say, and it does not run", hook.as_str()));
+            find(
+                &format!("/plugins/{plugin}"),
+                format!("its {} hook must have its say, and it does not run", hook.as_str()),
+            );
         }
     }
     if findings.is_empty() {
