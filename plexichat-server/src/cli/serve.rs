@@ -110,6 +110,10 @@ async fn serve(
     let telling = tokio::spawn({
         let (store, dispatcher) = (store.clone(), host.dispatcher.clone());
         async move {
+            #[expect(
+                clippy::async_yields_async,
+                reason = "the outbox waits for the hand-over, then for what it yields"
+            )]
             let hand_over = |delivery| {
                 let dispatcher = dispatcher.clone();
                 async move { dispatcher.hand_over(&delivery).await }
