@@ -4,16 +4,20 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
 
 mod common;
+// Not part of `common`: the plugin in it is linked into every executable that has it.
+#[path = "common/plugins.rs"]
+mod plugins;
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::plugins::{self, Running};
 use common::{Candidate, Table, in_turn};
 use futures_util::future::join_all;
 use plexichat::settings::IsolationLevel;
 use tokio::runtime::{Builder, Runtime};
+
+use plugins::Running;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 

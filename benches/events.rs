@@ -4,12 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
 
 mod common;
+// Not part of `common`: the plugin in it is linked into every executable that has it.
+#[path = "common/plugins.rs"]
+mod plugins;
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Candidate, Table, in_turn, plugins};
+use common::{Candidate, Table, in_turn};
 use plexichat::event::Event;
 use plexichat::settings::IsolationLevel;
 use tokio::runtime::{Builder, Runtime};

@@ -5,7 +5,6 @@
 
 pub(crate) mod bare;
 pub(crate) mod load;
-pub(crate) mod plugins;
 pub(crate) mod process;
 
 use std::time::{Duration, Instant};
