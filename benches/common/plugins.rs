@@ -1,5 +1,7 @@
 //! Running plugins without a server: the real manager, guard and bus over a store in memory, and the same work done bare.
 
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
