@@ -4,11 +4,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use plexichat::manifest::Manifest;
+
 use crate::failure::{Explain, Failure, Result};
 use crate::process;
 
 /// The variable by which the compliance test's `describe` is told where to write; `plexichat::testing` reads it.
 const VARIABLE: &str = "PLEXICHAT_DESCRIBE";
+
+/// The crate that every plugin is written against.
+const CORE: &str = "plexichat-core";
 
 /// The files, from the crate's folder.
 const FILES: &[&str] = &["plugin.json", "config/default.json"];
@@ -29,9 +35,23 @@ pub(crate) fn ask(root: &Path, target: &Path, package: &str) -> Result<Vec<(&'st
                 Failure::found(format!("the tests of `{package}` did not write `{file}`"))
                     .hint("add the compliance suite to its tests: plexichat::compliance!(YourPlugin);")
             })?;
+            let text = if *file == "plugin.json" { with_dependencies(&text, root, package)? } else { text };
             Ok((*file, text))
         })
         .collect()
+}
+
+/// The manifest with what only Cargo knows: the crates that the plugin brings, without the one that every plugin has.
+fn with_dependencies(text: &str, root: &Path, package: &str) -> Result<String> {
+    let unread = || format!("cannot read what the tests of `{package}` wrote as plugin.json");
+    let mut manifest: Manifest = serde_json::from_str(text).explain(unread)?;
+    let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec();
+    let metadata = metadata.explain(|| format!("cannot read the workspace at `{}`", root.display()))?;
+    let packages = metadata.packages.iter().filter(|found| found.name.as_str() == package);
+    let dependencies = packages.flat_map(|found| &found.dependencies);
+    let brought = dependencies.filter(|found| found.kind == DependencyKind::Normal && found.name != CORE);
+    manifest.dependencies = brought.map(|found| (found.name.clone(), found.req.to_string())).collect();
+    Ok(manifest.to_json())
 }
 
 /// A folder that goes away.

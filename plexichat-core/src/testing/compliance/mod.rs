@@ -2,6 +2,7 @@
 
 mod running;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -141,8 +142,11 @@ impl<P: Registered> Subject<P> {
         let mut default_config = (P::DESCRIPTOR.entry.default_config)();
         // In one order, whatever features another crate turns on in `serde_json`.
         default_config.sort_all_objects();
+        let mut manifest = Manifest::of(P::DESCRIPTOR);
+        // Cargo alone knows them, and `cargo xtask describe` asks it.
+        manifest.dependencies = committed_dependencies(&self.folder.join("plugin.json"));
         let files = [
-            ("plugin.json", Manifest::of(P::DESCRIPTOR).to_json()),
+            ("plugin.json", manifest.to_json()),
             ("config/default.json", format!("{}\n", serde_json::to_string_pretty(&default_config)?)),
         ];
         for (name, text) in files {
@@ -172,6 +176,12 @@ impl<P: Registered> Subject<P> {
         );
         config
     }
+}
+
+/// The dependencies that a committed manifest names; none where there is none.
+fn committed_dependencies(path: &Path) -> BTreeMap<String, String> {
+    let committed = std::fs::read_to_string(path).ok().and_then(|text| serde_json::from_str::<Manifest>(&text).ok());
+    committed.map(|manifest| manifest.dependencies).unwrap_or_default()
 }
 
 fn fill(config: &mut Map<String, Value>, schema: &Value, secret: Option<&str>) {
