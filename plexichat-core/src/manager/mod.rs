@@ -250,7 +250,8 @@ impl PluginManager {
             description: descriptor.map_or("", |plugin| plugin.package.description).to_owned(),
             state: state.clone(),
             breaker: live.map(|live| live.breaker()),
-            health: live.and_then(|_| board.health.get(name).cloned()),
+            // Whoever runs is well until it says otherwise.
+            health: live.map(|_| board.health.get(name).cloned().unwrap_or(Health::Healthy)),
             declared: descriptor.map(|plugin| plugin.permission_set().iter().collect()).unwrap_or_default(),
             granted: granted.iter().collect(),
             isolation: self.parts.settings.plugin(name).isolation,
