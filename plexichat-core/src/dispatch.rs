@@ -195,6 +195,7 @@ impl Dispatcher {
                 room_id: row.room_id,
                 text,
                 reply_to: Some(row.id),
+                attachments: Vec::new(),
                 origin: Origin::Plugin,
                 key: Some(format!("{cause_id}/answer")),
                 cause_id: Some(cause_id),

@@ -191,6 +191,10 @@ uuid_id!(
     MessageId
 );
 uuid_id!(
+    /// An uploaded file.
+    FileId
+);
+uuid_id!(
     /// One emitted event.
     EventId
 );

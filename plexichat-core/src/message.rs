@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{MessageId, RoomId};
+use crate::id::{FileId, MessageId, RoomId};
 
 /// What kind of being wrote or did something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +73,8 @@ pub enum Origin {
     Plugin,
     /// The server itself.
     System,
+    /// A post that was written before and was due now.
+    Scheduled,
 }
 
 /// A moment in time, to the microsecond, as RFC 3339 text in UTC.
@@ -118,6 +120,37 @@ pub enum MessageState {
     Quarantined,
     /// Stored and delivered although a scanner failed, since its policy is `open`.
     Unscanned,
+    /// Deleted: its place in the room is kept, what was written is gone.
+    Deleted,
+}
+
+impl MessageState {
+    /// Whether those who may read the room are shown it.
+    pub const fn is_shown(self) -> bool {
+        matches!(self, Self::Stored | Self::Unscanned)
+    }
+}
+
+/// A file that hangs on a message, as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attachment {
+    /// The file's identifier: `GET /api/v1/files/{id}`.
+    pub id: FileId,
+    /// The name that its sender gave it. It is never a path.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The type that its content shows.
+    pub mime: String,
+}
+
+/// How often people reacted to a message with one emoji.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reaction {
+    /// With what.
+    pub emoji: String,
+    /// How many people.
+    pub count: u32,
 }
 
 /// A message as it is stored and as clients see it.
@@ -142,6 +175,15 @@ pub struct StoredRow {
     pub revision: u32,
     /// When it was stored.
     pub created_at: Time,
+    /// When it was edited last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Time>,
+    /// The files that hang on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// What people reacted with, in the order in which each emoji came first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<Reaction>,
 }
 
 /// A message as a security plugin sees it: the text that would be stored, unless somebody objects.

@@ -32,6 +32,7 @@ impl ChatPort for PluginRoad {
             room_id: post.room_id,
             text: post.text,
             reply_to: post.reply_to,
+            attachments: Vec::new(),
             origin: Origin::Plugin,
             key: post.key.or_else(|| numbered.clone()),
             cause_id: cause.map(|cause| cause.event_id()),

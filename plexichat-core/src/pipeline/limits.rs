@@ -117,6 +117,7 @@ mod tests {
             room_id: RoomId::from_bytes([7; 16]),
             text: text.to_owned(),
             reply_to: None,
+            attachments: Vec::new(),
             origin: Origin::Rest,
             key: None,
             cause_id: None,

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::id::{EventId, MessageId, PluginName, RoomId};
+use crate::id::{EventId, FileId, MessageId, PluginName, RoomId};
 use crate::message::{Actor, Finding, MessageState, MessageView, Origin, StoredRow};
 
 /// It came in: parsed, with an identifier, by a known actor.
@@ -30,6 +30,8 @@ pub struct Incoming {
     pub text: String,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
+    /// The files that hang on it, each uploaded before by the same author to the same room.
+    pub attachments: Vec<FileId>,
     /// By which road it came.
     pub origin: Origin,
     /// The sender's key: the same author, room and key give the same message, however often it is sent.
@@ -146,6 +148,11 @@ impl<S> Message<S> {
     /// The message it answers.
     pub fn reply_to(&self) -> Option<MessageId> {
         self.inner.content.incoming.reply_to
+    }
+
+    /// The files that hang on it.
+    pub fn attachments(&self) -> &[FileId] {
+        &self.inner.content.incoming.attachments
     }
 
     /// By which road it came.

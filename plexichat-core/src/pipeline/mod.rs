@@ -25,7 +25,9 @@ use arc_swap::ArcSwap;
 
 pub use self::limits::{KEY_MAX, Limits};
 pub use self::message::{Admitted, Cleared, Incoming, Message, Received, Stored};
-pub use self::ports::{Access, Announcer, Commit, Committed, Delivery, Fanout, MessageStore, Outbox, Outcome};
+pub use self::ports::{
+    Access, Announcer, Commit, Committed, Delivery, Fanout, MessageStore, Outbox, Outcome, Posting, RoomPolicy,
+};
 pub use self::refusal::Refusal;
 
 use self::limits::Limiter;
@@ -125,7 +127,7 @@ impl Pipeline {
         match self.store.access(message.author(), message.room_id()).await? {
             Access::None => Err(Refusal::NoRoom),
             Access::Read => Err(Refusal::Forbidden),
-            Access::Write => Ok(()),
+            Access::Write | Access::Moderate => Ok(()),
         }
     }
 

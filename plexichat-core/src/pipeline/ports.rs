@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::message::{Cleared, Message, Stored};
 use crate::event::Event;
-use crate::id::{EventId, MessageId, RoomId};
+use crate::id::{EventId, MessageId, PluginName, RoomId};
 use crate::message::{Actor, MessageState, Origin, StoredRow, Time};
 use crate::store::StoreError;
 
@@ -21,6 +23,35 @@ pub enum Access {
     Read,
     /// It may read and post.
     Write,
+    /// It may also delete what others wrote, and change the room.
+    Moderate,
+}
+
+/// Who may post in a room that they may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Posting {
+    /// Everyone who may read it.
+    #[default]
+    Everyone,
+    /// Its members.
+    Members,
+    /// Its moderators.
+    Moderators,
+}
+
+/// What holds in one room beyond what holds everywhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomPolicy {
+    /// The AI provider's plugin that answers in this room; nothing: only where it is mentioned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assistant: Option<PluginName>,
+    /// Scanners without whose word nothing is stored here, whatever their own policy says: 503 where one does not run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub required_scanners: Vec<PluginName>,
+    /// Who may post.
+    pub posting: Posting,
 }
 
 /// Where messages are kept.
@@ -28,6 +59,9 @@ pub enum Access {
 pub trait MessageStore: Send + Sync + 'static {
     /// What the actor may do in the room; `None` where there is no such room.
     async fn access(&self, actor: &Actor, room: RoomId) -> Result<Access, StoreError>;
+
+    /// What holds in the room.
+    async fn policy(&self, room: RoomId) -> Result<Arc<RoomPolicy>, StoreError>;
 
     /// The message that this author sent to this room with this key before.
     async fn by_key(&self, author: &Actor, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError>;
@@ -148,6 +182,9 @@ impl Commit {
             state: message.state(),
             revision: 1,
             created_at: committed.created_at,
+            edited_at: None,
+            attachments: Vec::new(),
+            reactions: Vec::new(),
         };
         let message = message.store(row);
         if message.state() != MessageState::Quarantined {

@@ -14,7 +14,7 @@ use crate::capability::users::{UserPort, UserView};
 use crate::error::{PluginError, Result};
 use crate::id::{MessageId, PluginName, RoomId, UserId};
 use crate::message::{Actor, ActorKind, MessageState, StoredRow, Time};
-use crate::pipeline::ports::{Access, Commit, Committed, MessageStore};
+use crate::pipeline::ports::{Access, Commit, Committed, MessageStore, RoomPolicy};
 
 /// Rooms, messages, people, plugins and their keys, in memory.
 ///
@@ -48,6 +48,7 @@ struct Room {
     rows: Vec<StoredRow>,
     keys: HashMap<(ActorKind, Arc<str>, String), usize>,
     access: HashMap<(ActorKind, Arc<str>), Access>,
+    policy: Arc<RoomPolicy>,
 }
 
 impl MemoryStore {
@@ -72,6 +73,13 @@ impl MemoryStore {
     pub fn set_access(&self, room: RoomId, actor: &Actor, access: Access) {
         if let Some(room) = self.data().rooms.get_mut(&room) {
             room.access.insert((actor.kind, actor.id.clone()), access);
+        }
+    }
+
+    /// Sets what holds in a room; a room that is not there stays so.
+    pub fn set_policy(&self, room: RoomId, policy: RoomPolicy) {
+        if let Some(room) = self.data().rooms.get_mut(&room) {
+            room.policy = Arc::new(policy);
         }
     }
 
@@ -129,6 +137,9 @@ impl MemoryStore {
             state: message.state(),
             revision: 1,
             created_at,
+            edited_at: None,
+            attachments: Vec::new(),
+            reactions: Vec::new(),
         });
         data.outbox_id = outbox_id;
         Ok(Appended::New(Committed { seq, outbox_id, created_at }))
@@ -152,6 +163,10 @@ impl MessageStore for MemoryStore {
         let data = self.data();
         let Some(room) = data.rooms.get(&room) else { return Ok(Access::None) };
         Ok(room.access.get(&(actor.kind, actor.id.clone())).copied().unwrap_or(Access::Write))
+    }
+
+    async fn policy(&self, room: RoomId) -> std::result::Result<Arc<RoomPolicy>, StoreError> {
+        Ok(self.data().rooms.get(&room).map(|room| room.policy.clone()).unwrap_or_default())
     }
 
     async fn by_key(

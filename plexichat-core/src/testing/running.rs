@@ -92,6 +92,7 @@ impl<P: Registered> RunningPlugin<P> {
             room_id: self.room,
             text: text.to_owned(),
             reply_to: None,
+            attachments: Vec::new(),
             origin: Origin::Rest,
             key: None,
             cause_id: None,

@@ -126,6 +126,7 @@ pub(crate) async fn send(
         room_id: room.id,
         text: new.text,
         reply_to: new.reply_to,
+        attachments: Vec::new(),
         origin: Origin::Rest,
         key,
         cause_id: None,

@@ -94,7 +94,7 @@ pub(crate) async fn show(
 pub(crate) async fn check_readable(app: &App, actor: &Actor, room: RoomId) -> Result<(), ApiError> {
     match app.store.access(actor, room).await? {
         Access::None => Err(no_such_room()),
-        Access::Read | Access::Write => Ok(()),
+        Access::Read | Access::Write | Access::Moderate => Ok(()),
     }
 }
 

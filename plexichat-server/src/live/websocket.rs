@@ -257,6 +257,7 @@ impl Session {
                     room_id,
                     text,
                     reply_to,
+                    attachments: Vec::new(),
                     origin: Origin::Ws,
                     key: Some(key.clone()),
                     cause_id: None,
@@ -271,7 +272,7 @@ impl Session {
     async fn subscribe(&self, subscriber: &Subscriber, room: RoomId, after_seq: Option<u64>) -> Result<(), ApiError> {
         match self.store.access(self.principal.actor(), room).await? {
             Access::None => Err(Refusal::NoRoom.into()),
-            Access::Read | Access::Write => subscriber
+            Access::Read | Access::Write | Access::Moderate => subscriber
                 .subscribe(room, after_seq)
                 .map_err(|error| ApiError::conflict("too_many_rooms", error.to_string())),
         }

@@ -8,4 +8,4 @@ pub mod sqlite;
 pub(crate) mod testing;
 
 pub use rows::{CreateError, NewToken, Role, Room, Scope, StoredToken, TokenId, TokenInfo, User};
-pub use sqlite::{Broken, OpenError, Store};
+pub use sqlite::{Audit, Broken, OpenError, Store};

@@ -26,13 +26,15 @@ pub struct Room {
     pub created_by: UserId,
 }
 
-/// What a person may do on this server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// What a person may do on this server; each role may do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
     /// Read and write.
     User,
+    /// Also look after what others write: delete, release, reject.
+    Moderator,
     /// Everything.
     Admin,
 }
@@ -42,6 +44,7 @@ impl Role {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
+            Self::Moderator => "moderator",
             Self::Admin => "admin",
         }
     }
@@ -236,7 +239,7 @@ mod tests {
 
     #[test]
     fn words_are_those_of_json() {
-        for role in [Role::User, Role::Admin] {
+        for role in [Role::User, Role::Moderator, Role::Admin] {
             assert_eq!(serde_json::to_value(role).expect("serialises"), role.as_str());
         }
         for scope in Scope::ALL {

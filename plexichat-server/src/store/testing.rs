@@ -102,6 +102,7 @@ impl Bench {
             room_id: room,
             text: text.into(),
             reply_to: None,
+            attachments: Vec::new(),
             origin: Origin::Rest,
             key: None,
             cause_id: None,

@@ -208,6 +208,7 @@ fn incoming(author: &Actor, room_id: RoomId, text: &str) -> Incoming {
         room_id,
         text: text.to_owned(),
         reply_to: None,
+        attachments: Vec::new(),
         origin: Origin::Rest,
         key: None,
         cause_id: None,

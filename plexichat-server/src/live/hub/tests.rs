@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use plexichat::id::MessageId;
 use plexichat::message::{Actor, MessageState, Time};
-use plexichat::pipeline::{Access, Commit};
+use plexichat::pipeline::{Access, Commit, RoomPolicy};
 use serde_json::Value;
 
 use super::*;
@@ -19,6 +19,10 @@ struct History {
 
 #[async_trait]
 impl MessageStore for History {
+    async fn policy(&self, _: RoomId) -> Result<Arc<RoomPolicy>, StoreError> {
+        Ok(Arc::default())
+    }
+
     async fn access(&self, _: &Actor, _: RoomId) -> Result<Access, StoreError> {
         Ok(Access::Write)
     }
@@ -83,6 +87,9 @@ impl Fixture {
             state: MessageState::Stored,
             revision: 1,
             created_at: Time::now(),
+            edited_at: None,
+            attachments: Vec::new(),
+            reactions: Vec::new(),
         };
         rows.push(row.clone());
         row

@@ -1,12 +1,12 @@
 //! Messages: the insert that everything waits for, and their history.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use plexichat::id::{EventId, MessageId, PluginName, RoomId};
 use plexichat::message::{Actor, Finding, StoredRow, Time};
-use plexichat::pipeline::{Access, Cleared, Commit, Committed, Message, MessageStore};
+use plexichat::pipeline::{Access, Cleared, Commit, Committed, Message, MessageStore, RoomPolicy};
 use plexichat::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
@@ -59,6 +59,28 @@ impl Appender {
         self.rooms.clear();
     }
 
+    /// The number that the next message or change gets; taken once [`took`](Self::took) is told.
+    pub(super) fn next(&self, connection: &Connection) -> rusqlite::Result<i64> {
+        let last = match self.last {
+            Some(last) => last,
+            None => last_number(connection)?,
+        };
+        Ok(last + 1)
+    }
+
+    pub(super) fn took(&mut self, number: i64) {
+        self.last = Some(number);
+    }
+
+    /// Where the count stands before a work that may be undone.
+    pub(super) fn mark(&self) -> Option<i64> {
+        self.last
+    }
+
+    pub(super) fn back_to(&mut self, mark: Option<i64>) {
+        self.last = mark;
+    }
+
     pub(super) fn append(
         &mut self,
         connection: &Connection,
@@ -69,10 +91,7 @@ impl Appender {
         let Some(standing) = self.standing(connection, room_id)? else {
             return Ok(Appended::NoRoom(StoreError::Failed(format!("there is no room {room_id}"))));
         };
-        let number = match self.last {
-            Some(last) => last,
-            None => last_number(connection)?,
-        } + 1;
+        let number = self.next(connection)?;
         let seq = standing.seq + 1;
         let author = message.author();
         let created_at = self.now;
@@ -131,6 +150,10 @@ impl MessageStore for Store {
         }
         self.inner.rooms.write().unwrap_or_else(PoisonError::into_inner).insert(room);
         Ok(Access::Write)
+    }
+
+    async fn policy(&self, _: RoomId) -> Result<Arc<RoomPolicy>, StoreError> {
+        Ok(Arc::default())
     }
 
     async fn by_key(&self, author: &Actor, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError> {
@@ -192,6 +215,9 @@ pub(super) fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
         state: word(row, 8)?,
         revision: row.get(9)?,
         created_at: time(row, 10)?,
+        edited_at: None,
+        attachments: Vec::new(),
+        reactions: Vec::new(),
     })
 }
 
@@ -217,7 +243,8 @@ pub(super) fn findings_text(findings: &[(PluginName, Finding)]) -> rusqlite::Res
 /// The highest number given so far. A message that is gone keeps its number if plugins were told of it.
 fn last_number(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row(
-        "SELECT max((SELECT coalesce(max(number), 0) FROM messages), (SELECT finished FROM outbox))",
+        "SELECT max((SELECT coalesce(max(number), 0) FROM messages), (SELECT coalesce(max(number), 0) FROM changes),
+                    (SELECT finished FROM outbox))",
         [],
         |row| row.get(0),
     )

@@ -2,6 +2,8 @@
 //! not who asks.
 
 mod accounts;
+mod audit;
+mod changes;
 mod completion;
 mod messages;
 mod migrations;
@@ -27,6 +29,8 @@ use tokio::sync::{oneshot, watch};
 
 pub use open::OpenError;
 
+pub use audit::Audit;
+use changes::Tx;
 use readers::Readers;
 use writer::Writer;
 
@@ -113,7 +117,7 @@ impl Store {
     /// Runs statements in the next group of writes. A refusal or an error undoes this work alone.
     async fn write<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,

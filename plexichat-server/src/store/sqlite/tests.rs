@@ -214,7 +214,7 @@ async fn an_io_error_ends_all_writing_and_says_so() {
     let bench = Bench::open(&place).await;
     let room = bench.room("general").await;
     let before = bench.post(room, "before").await;
-    let io_error = |_: &Connection| -> rusqlite::Result<Result<(), StoreError>> {
+    let io_error = |_: &mut super::Tx<'_>| -> rusqlite::Result<Result<(), StoreError>> {
         Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None))
     };
     assert!(matches!(bench.store.write(io_error).await, Err(StoreError::Failed(_))));
@@ -234,7 +234,7 @@ async fn a_panic_of_the_writer_ends_all_writing_and_says_so() {
     let bench = Bench::open(&place).await;
     let room = bench.room("general").await;
     let before = bench.post(room, "before").await;
-    let panics = |connection: &Connection| -> rusqlite::Result<Result<(), StoreError>> {
+    let panics = |connection: &mut super::Tx<'_>| -> rusqlite::Result<Result<(), StoreError>> {
         connection.execute("INSERT INTO plugins (name, record) VALUES ('half', '{}')", [])?;
         panic!("the writer's test panic");
     };

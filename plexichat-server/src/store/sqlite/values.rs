@@ -82,6 +82,7 @@ pub(super) fn origin_word(origin: Origin) -> &'static str {
         Origin::Webhook => "webhook",
         Origin::Plugin => "plugin",
         Origin::System => "system",
+        Origin::Scheduled => "scheduled",
         other => unreachable!("{other:?} has no word yet: add it here, the test below lists them"),
     }
 }
@@ -91,6 +92,7 @@ pub(super) fn state_word(state: MessageState) -> &'static str {
         MessageState::Stored => "stored",
         MessageState::Quarantined => "quarantined",
         MessageState::Unscanned => "unscanned",
+        MessageState::Deleted => "deleted",
         other => unreachable!("{other:?} has no word yet: add it here, the test below lists them"),
     }
 }

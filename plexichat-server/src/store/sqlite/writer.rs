@@ -14,6 +14,7 @@ use plexichat::store::StoreError;
 use rusqlite::{Connection, Statement};
 use tokio::sync::{oneshot, watch};
 
+use super::changes::Tx;
 use super::completion::{Completion, Done, text};
 use super::messages::Appender;
 use super::open::{self, OpenError};
@@ -29,7 +30,7 @@ const WAITING: usize = 4096;
 /// A write other than a message: several statements that stay or go together.
 pub(super) trait Work: Send {
     /// Runs the statements. Whether they are to stay, or the error that undoes them.
-    fn run(&mut self, connection: &Connection) -> rusqlite::Result<Verdict>;
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<Verdict>;
 
     /// Tells whoever waits, now that it is known whether the transaction is durable.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
@@ -114,7 +115,7 @@ impl Writer {
     /// Puts a work into the queue. Never waits: what does not fit is refused.
     pub(super) fn work<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        work: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
         reply: oneshot::Sender<Result<T, E>>,
     ) where
         T: Send + 'static,
@@ -234,7 +235,7 @@ impl Writing {
                         self.append(connection, &mut insert, commit, done)?;
                     }
                 }
-                Job::Work(work) => run(connection, work, done)?,
+                Job::Work(work) => run(connection, &mut self.appender, work, done)?,
                 Job::Close => {}
             }
         }
@@ -311,9 +312,18 @@ fn is_lost(connection: &Connection, error: &rusqlite::Error) -> bool {
     connection.is_autocommit() || is_fatal(error) || matches!(store_error(error), StoreError::Full)
 }
 
-fn run(connection: &Connection, mut work: Box<dyn Work>, done: &mut Vec<Done>) -> rusqlite::Result<()> {
+fn run(
+    connection: &Connection,
+    appender: &mut Appender,
+    mut work: Box<dyn Work>,
+    done: &mut Vec<Done>,
+) -> rusqlite::Result<()> {
     connection.prepare_cached("SAVEPOINT work")?.execute([])?;
-    let result = work.run(connection);
+    let before = appender.mark();
+    let result = work.run(&mut Tx::new(connection, appender));
+    if !matches!(result, Ok(Verdict::Keep)) {
+        appender.back_to(before);
+    }
     let undone = match &result {
         Ok(Verdict::Keep) => Ok(()),
         Ok(Verdict::Undo) => undo(connection),
@@ -349,13 +359,13 @@ struct Closure<F, T, E> {
 
 impl<F, T, E> Work for Closure<F, T, E>
 where
-    F: FnOnce(&Connection) -> rusqlite::Result<Result<T, E>> + Send,
+    F: FnOnce(&mut Tx<'_>) -> rusqlite::Result<Result<T, E>> + Send,
     T: Send,
     E: From<StoreError> + Send,
 {
-    fn run(&mut self, connection: &Connection) -> rusqlite::Result<Verdict> {
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<Verdict> {
         let Some(work) = self.work.take() else { return Ok(Verdict::Undo) };
-        let outcome = work(connection)?;
+        let outcome = work(tx)?;
         let verdict = if outcome.is_ok() { Verdict::Keep } else { Verdict::Undo };
         self.outcome = Some(outcome);
         Ok(verdict)

@@ -1,0 +1,59 @@
+ALTER TABLE messages ADD COLUMN edited_at INTEGER;
+-- JSON: what the API shows of each attachment and reaction; NULL where there is none.
+ALTER TABLE messages ADD COLUMN attachments TEXT;
+ALTER TABLE messages ADD COLUMN reactions TEXT;
+
+CREATE TABLE reactions (
+    message INTEGER NOT NULL REFERENCES messages (number) ON DELETE CASCADE,
+    emoji TEXT NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    actor_name TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (message, emoji, actor_kind, actor_id)
+) WITHOUT ROWID;
+
+-- What happened beside new messages: edits, deletions, reactions, releases, and every other stored event. A change takes
+-- its number from the same count as messages do, so that the outbox tells both in one order.
+CREATE TABLE changes (
+    number INTEGER PRIMARY KEY,
+    room INTEGER,
+    -- JSON: the event that plugins are told; NULL where a message is to be told (again).
+    event TEXT,
+    -- The number of the message that changed.
+    message INTEGER,
+    -- JSON: the frame that clients of the room are told; NULL where they are told nothing.
+    frame TEXT,
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX changes_by_room ON changes (room, number) WHERE frame IS NOT NULL;
+
+CREATE TABLE scheduled (
+    id BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
+    room INTEGER NOT NULL REFERENCES rooms (number),
+    user_id BLOB NOT NULL CHECK (length(user_id) = 16),
+    text TEXT NOT NULL,
+    reply_to BLOB,
+    attachments TEXT,
+    due_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    -- `waiting`, or `failed` with the code and the words of why.
+    state TEXT NOT NULL,
+    error TEXT
+) WITHOUT ROWID;
+CREATE INDEX scheduled_by_time ON scheduled (state, due_at);
+
+-- Which names a message mentions, for counts of what one has not read.
+CREATE TABLE mentions (
+    name TEXT NOT NULL,
+    room INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (name, room, seq)
+) WITHOUT ROWID;
+
+-- Words of messages by their number. Filled behind the writer's back, up to `search.indexed`, so that it delays no message.
+CREATE VIRTUAL TABLE message_search USING fts5 (
+    text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+);
+CREATE TABLE search (one INTEGER PRIMARY KEY CHECK (one = 1), indexed INTEGER NOT NULL);
+INSERT INTO search (one, indexed) VALUES (1, 0);
