@@ -45,6 +45,11 @@ impl Principal {
         &self.actor
     }
 
+    /// What the person may do on this server.
+    pub fn role(&self) -> Role {
+        self.user.role
+    }
+
     /// The token that was shown.
     pub fn token_id(&self) -> TokenId {
         self.token_id

@@ -1,6 +1,7 @@
 //! The roads in over HTTP: who may call what, from one table.
 
 pub(crate) mod accept;
+mod address;
 mod app;
 mod auth;
 mod bundle;

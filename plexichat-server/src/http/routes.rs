@@ -13,7 +13,7 @@ use axum::handler::Handler;
 use super::app::App;
 use super::auth::{Needs, authorize};
 use super::{bundle, health, messages, openapi, plugins, rooms, tokens, websocket};
-use crate::store::Scope;
+use crate::store::{Role, Scope};
 
 /// One row of the table.
 pub(crate) struct Route {
@@ -38,7 +38,8 @@ use Method::{Delete, Get, Post, Put};
 const PUBLIC: Needs = Needs::Nothing;
 const READ: Needs = Needs::Scope(Scope::Read);
 const WRITE: Needs = Needs::Scope(Scope::Write);
-const ADMIN: Needs = Needs::Scope(Scope::Admin);
+const MODERATOR: Needs = Needs::Role(Role::Moderator, Scope::Write);
+const ADMIN: Needs = Needs::Role(Role::Admin, Scope::Admin);
 
 /// Every route. The last but one column are the statuses beyond those that every route of its kind has.
 pub(crate) fn table() -> Vec<Route> {
@@ -135,7 +136,7 @@ fn common_statuses(path: &str, needs: Needs, takes_body: bool) -> impl Iterator<
 }
 
 fn secure(operation: &mut Operation, needs: Needs) {
-    if let Needs::Scope(scope) = needs {
+    if let Some(scope) = needs.scope() {
         let scheme = openapi::SECURITY_SCHEME.to_owned();
         operation.security.push([(scheme, vec![scope.as_str().to_owned()])].into_iter().collect());
     }
@@ -153,8 +154,8 @@ fn operation_id(method: Method, path: &str) -> String {
 pub(crate) fn router(app: &Arc<App>) -> axum::Router {
     let guard = |route: Route| match route.needs {
         Needs::Nothing => route.router,
-        Needs::Scope(scope) => {
-            let layer = axum::middleware::from_fn_with_state((app.clone(), scope), authorize);
+        needs => {
+            let layer = axum::middleware::from_fn_with_state((app.clone(), needs), authorize);
             route.router.route_layer(layer)
         }
     };

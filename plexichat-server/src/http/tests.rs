@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::auth::Needs;
 use super::routes::{self, Method};
 use super::{App, BundleInfo};
 use crate::auth::{Authenticator, TokenRequest};
@@ -105,7 +104,7 @@ async fn no_route_lets_in_whom_the_table_does_not() {
     ];
     let mut guarded = 0;
     for route in routes::table() {
-        let Needs::Scope(needed) = route.needs else { continue };
+        let Some(needed) = route.needs.scope() else { continue };
         let method = match route.method {
             Method::Get => "GET",
             Method::Post => "POST",

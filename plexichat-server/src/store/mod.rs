@@ -1,11 +1,13 @@
 //! What the server keeps, as values, and why it refuses. The engine is `sqlite`; nothing here knows HTTP, plugins that
 //! run, or who listens.
 
+pub mod act;
 pub mod rows;
 pub mod sqlite;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use act::Act;
 pub use rows::{CreateError, NewToken, Role, Room, Scope, StoredToken, TokenId, TokenInfo, User};
 pub use sqlite::{Audit, Broken, OpenError, Store};
