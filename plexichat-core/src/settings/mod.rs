@@ -16,7 +16,7 @@ mod source;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ pub struct ServerSettings {
     pub data_dir: PathBuf,
     /// How much and how fast one actor may post.
     pub limits: MessageLimits,
+    /// How large files may be, and how many bytes of them are kept.
+    pub files: FileLimits,
 }
 
 impl Default for ServerSettings {
@@ -67,6 +69,7 @@ impl Default for ServerSettings {
             public_url: None,
             data_dir: PathBuf::from("data"),
             limits: MessageLimits::default(),
+            files: FileLimits::default(),
         }
     }
 }
@@ -88,6 +91,26 @@ impl Default for MessageLimits {
         const PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
         const BURST: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
         Self { text_bytes: TEXT, messages_per_second: PER_SECOND, message_burst: BURST }
+    }
+}
+
+/// How large files may be, and how many bytes of them are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileLimits {
+    /// The largest file, in bytes.
+    pub max_bytes: NonZeroU64,
+    /// The bytes of all files of one person, those in quarantine included.
+    pub quota_per_user: NonZeroU64,
+    /// The bytes of all files of the server.
+    pub quota_total: NonZeroU64,
+}
+
+impl Default for FileLimits {
+    fn default() -> Self {
+        const MAX: NonZeroU64 = NonZeroU64::new(64 << 20).expect("not zero");
+        const PER_USER: NonZeroU64 = NonZeroU64::new(1 << 30).expect("not zero");
+        const TOTAL: NonZeroU64 = NonZeroU64::new(20 << 30).expect("not zero");
+        Self { max_bytes: MAX, quota_per_user: PER_USER, quota_total: TOTAL }
     }
 }
 

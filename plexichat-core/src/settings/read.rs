@@ -13,7 +13,7 @@ use super::layer::{Located, Node};
 use super::origin::Origin;
 use super::shape::Shape;
 use super::{
-    HookSettings, IsolationLevel, Layers, MessageLimits, PluginSettings, ServerSettings, Settings, Timeouts, source,
+    FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, PluginSettings, ServerSettings, Settings, Timeouts, source,
 };
 use crate::descriptor::{Descriptor, Hook};
 use crate::id::PluginName;
@@ -209,6 +209,7 @@ impl Reader<'_> {
                 })
                 .unwrap_or(defaults.data_dir),
             limits: self.limits(),
+            files: self.files(),
         }
     }
 
@@ -219,6 +220,16 @@ impl Reader<'_> {
             text_bytes: limit("text_bytes", defaults.text_bytes),
             messages_per_second: limit("messages_per_second", defaults.messages_per_second),
             message_burst: limit("message_burst", defaults.message_burst),
+        }
+    }
+
+    fn files(&self) -> FileLimits {
+        let defaults = FileLimits::default();
+        let limit = |name: &str, default| self.value(&pointer(&["server", "files", name])).unwrap_or(default);
+        FileLimits {
+            max_bytes: limit("max_bytes", defaults.max_bytes),
+            quota_per_user: limit("quota_per_user", defaults.quota_per_user),
+            quota_total: limit("quota_total", defaults.quota_total),
         }
     }
 

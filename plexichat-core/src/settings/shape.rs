@@ -6,7 +6,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,6 +30,7 @@ struct Server {
     public_url: Option<String>,
     data_dir: Option<String>,
     limits: Option<Limits>,
+    files: Option<Files>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -38,6 +39,14 @@ struct Limits {
     text_bytes: Option<NonZeroU32>,
     messages_per_second: Option<NonZeroU32>,
     message_burst: Option<NonZeroU32>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Files {
+    max_bytes: Option<NonZeroU64>,
+    quota_per_user: Option<NonZeroU64>,
+    quota_total: Option<NonZeroU64>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -77,6 +77,9 @@ fn entries(catalog: &Catalog, settings: &Settings) -> Vec<Value> {
         ("/server/limits/text_bytes", json!(server.limits.text_bytes)),
         ("/server/limits/messages_per_second", json!(server.limits.messages_per_second)),
         ("/server/limits/message_burst", json!(server.limits.message_burst)),
+        ("/server/files/max_bytes", json!(server.files.max_bytes)),
+        ("/server/files/quota_per_user", json!(server.files.quota_per_user)),
+        ("/server/files/quota_total", json!(server.files.quota_total)),
     ] {
         put(pointer, value, settings.origin(pointer).to_string());
     }
@@ -130,6 +133,12 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # Messages a second by one actor in one room, in the long run, and at once.
 # messages_per_second = 20
 # message_burst = 100
+
+[server.files]
+# The largest file, the files of one person, and the files of all, in bytes.
+# max_bytes = 67108864
+# quota_per_user = 1073741824
+# quota_total = 21474836480
 "#;
 
 /// A file to begin with, with a section for each linked plugin.
