@@ -103,6 +103,20 @@ impl Client {
     }
 }
 
+/// A path with those of the parameters that have a value.
+pub(crate) fn query(path: &str, parameters: &[(&str, Option<String>)]) -> String {
+    let given = parameters.iter().filter_map(|(name, value)| Some(format!("{name}={}", escaped(value.as_ref()?))));
+    let given = given.collect::<Vec<_>>().join("&");
+    if given.is_empty() { path.to_owned() } else { format!("{path}?{given}") }
+}
+
+/// The text as a part of an address.
+pub(crate) fn escaped(text: &str) -> String {
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
 fn no_plexichat(server: &str) -> Failure {
     Failure::new(format!("what answers at {server} is no PlexiChat server"))
         .hint("name the server's address with `--server`")
@@ -157,6 +171,15 @@ mod tests {
         let data_dir = folder.path().to_owned();
         let arguments = ClientArgs { server: given.map(str::to_owned), token_file: None, data_dir };
         assert_eq!(server(&arguments).ok().as_ref().map(Url::as_str), expected);
+    }
+
+    #[test]
+    fn queries_have_what_is_given_escaped() {
+        assert_eq!(query("/a", &[("b", None)]), "/a");
+        assert_eq!(
+            query("/a", &[("b", Some("a b&ü".into())), ("c", None), ("d", Some("1".into()))]),
+            "/a?b=a%20b%26%C3%BC&d=1"
+        );
     }
 
     #[test]

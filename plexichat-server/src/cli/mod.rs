@@ -1,6 +1,7 @@
 //! The operator's commands: one file each, and the table that names them. Knows how to ask a running server, and how to
 //! start one.
 
+mod audit;
 mod bundle;
 mod client;
 mod config;
@@ -51,6 +52,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Make and list rooms of a running server.
     Room(room::RoomArgs),
+    /// Show who did what, and verify that nobody changed the record of it.
+    Audit(audit::AuditArgs),
     /// Tell what is linked into this binary.
     Bundle(bundle::BundleArgs),
     /// Check and show the settings.
@@ -87,6 +90,7 @@ pub(crate) fn run(bundle: &Bundle, arguments: impl IntoIterator<Item = std::ffi:
         Command::Plugin(arguments) => on_runtime(plugin::run(arguments, &mut output)),
         Command::Token(arguments) => on_runtime(token::run(arguments, &mut output)),
         Command::Room(arguments) => on_runtime(room::run(arguments, &mut output)),
+        Command::Audit(arguments) => on_runtime(audit::run(arguments, &mut output)),
         Command::Serve(arguments) => serve::run(&arguments, bundle),
         Command::Config(arguments) => config::run(arguments, bundle, &mut output),
         Command::Bundle(arguments) => bundle::run(&arguments, bundle, &mut output),
@@ -143,6 +147,9 @@ mod tests {
         check("room create", false);
         check("room list --token-file t", true);
         check("bundle info", true);
+        check("audit list --action plugin. --limit 5", true);
+        check("audit verify --file data/plexichat.db --expect 1:ab", false);
+        check("audit verify --server http://127.0.0.1:1", true);
         check("serve --listen 127.0.0.1:0 --data-dir d --config f --log-format json --log-level debug", true);
         check("serve --log-format xml", false);
         check("config check --config plexichat.toml", true);

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, escaped};
 use super::output::{Output, cell, table};
 use super::{ClientArgs, Failure};
 
@@ -63,19 +63,5 @@ async fn all(client: &Client) -> Result<Value, Failure> {
         if !more {
             return Ok(json!({ "rooms": rooms }));
         }
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn names_are_escaped_in_addresses() {
-        assert_eq!(super::escaped("a b&ü"), "a%20b%26%C3%BC");
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 mod address;
 mod app;
+mod audit;
 mod auth;
 mod bundle;
 mod extract;

@@ -22,16 +22,18 @@ use plexichat::settings::IsolationLevel;
 use plexichat::store::PluginData;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tracing::Instrument;
 
 use super::app::App;
+use super::audit::{self, act};
 use super::auth::Caller;
 use super::extract::{Json, OptionalJson, Path};
+use super::front::RequestId;
 use super::messages::header_parameter;
 use super::output::{Shown, Versioned};
 use crate::error::{ApiError, Finding};
-use crate::store::Scope;
+use crate::store::{Audit, Scope};
 
 /// A linked plugin, and how far it is.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -202,13 +204,19 @@ pub(crate) async fn schema(
 pub(crate) async fn install(
     State(app): State<Arc<App>>,
     caller: Caller,
+    request: RequestId,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(install): OptionalJson<Install>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
+    let audit = act(&caller, &request, "plugin.install", &plugin.name);
     let grants = install.grant.map_or(Grants::Settings, Grants::These);
     let name = plugin.name.clone();
-    let info =
-        whole(&app, async move |manager| manager.install(&name, install.version.as_deref(), grants).await).await?;
+    let info = whole(&app, audit, async move |manager| {
+        let info = manager.install(&name, install.version.as_deref(), grants).await?;
+        let detail = json!({ "version": info.version, "granted": info.granted });
+        Ok((info, detail))
+    })
+    .await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was installed");
     Ok(Shown(ShownPlugin::of(info, &caller)))
 }
@@ -216,12 +224,18 @@ pub(crate) async fn install(
 pub(crate) async fn uninstall(
     State(app): State<Arc<App>>,
     caller: Caller,
+    request: RequestId,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(uninstall): OptionalJson<Uninstall>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
     let data = if uninstall.remove_data { PluginData::Remove } else { PluginData::Keep };
+    let audit = act(&caller, &request, "plugin.uninstall", &plugin.name);
     let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
-    whole(&app, async move |manager| manager.uninstall(&name, data, &by).await).await?;
+    whole(&app, audit, async move |manager| {
+        manager.uninstall(&name, data, &by).await?;
+        Ok(((), json!({ "remove_data": uninstall.remove_data })))
+    })
+    .await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was uninstalled");
     shown(&app, &caller, &plugin.name)
 }
@@ -229,11 +243,13 @@ pub(crate) async fn uninstall(
 pub(crate) async fn enable(
     State(app): State<Arc<App>>,
     caller: Caller,
+    request: RequestId,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
+    let audit = act(&caller, &request, "plugin.enable", &plugin.name);
     let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
-    let info = whole(&app, async move |manager| manager.enable(&name, &by).await).await?;
+    let info = whole(&app, audit, async move |manager| Ok((manager.enable(&name, &by).await?, json!({})))).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was enabled");
     Ok(Shown(ShownPlugin::of(info, &caller)))
 }
@@ -241,11 +257,13 @@ pub(crate) async fn enable(
 pub(crate) async fn disable(
     State(app): State<Arc<App>>,
     caller: Caller,
+    request: RequestId,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
+    let audit = act(&caller, &request, "plugin.disable", &plugin.name);
     let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
-    let info = whole(&app, async move |manager| manager.disable(&name, &by).await).await?;
+    let info = whole(&app, audit, async move |manager| Ok((manager.disable(&name, &by).await?, json!({})))).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was disabled");
     Ok(Shown(ShownPlugin::of(info, &caller)))
 }
@@ -253,11 +271,13 @@ pub(crate) async fn disable(
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
     caller: Caller,
+    request: RequestId,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
+    let audit = act(&caller, &request, "plugin.release", &plugin.name);
     let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
-    let info = whole(&app, async move |manager| manager.release(&name, &by).await).await?;
+    let info = whole(&app, audit, async move |manager| Ok((manager.release(&name, &by).await?, json!({})))).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was released");
     Ok(Shown(ShownPlugin::of(info, &caller)))
 }
@@ -273,26 +293,41 @@ pub(crate) async fn config(
 pub(crate) async fn set_config(
     State(app): State<Arc<App>>,
     caller: Caller,
+    request: RequestId,
     Path(plugin): Path<PluginAddress>,
     IfMatch(revision): IfMatch,
     Json(config): Json<Map<String, Value>>,
 ) -> Result<Versioned<ShownConfig>, ApiError> {
+    let audit = act(&caller, &request, "plugin.configure", &plugin.name);
+    // Names only: a value may be a secret.
+    let keys: Vec<String> = config.keys().cloned().collect();
     let wanted = Value::Object(config);
     let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
-    let config = whole(&app, async move |manager| manager.reconfigure(&name, &wanted, revision, &by).await).await?;
+    let config = whole(&app, audit, async move |manager| {
+        let config = manager.reconfigure(&name, &wanted, revision, &by).await?;
+        let detail = json!({ "revision": config.revision, "keys": keys });
+        Ok((config, detail))
+    })
+    .await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, revision = config.revision, "a plugin was configured");
     Ok(Versioned { version: config.revision, value: config.into() })
 }
 
-/// Carries a change through to its end, though the client may hang up in the middle of it.
-async fn whole<T, C, F>(app: &App, change: C) -> Result<T, ApiError>
+/// Carries a change through to its end, though the client may hang up in the middle of it, and into the audit log with what
+/// it says of itself.
+async fn whole<T, C, F>(app: &Arc<App>, audit: Audit, change: C) -> Result<T, ApiError>
 where
     T: Send + 'static,
-    C: FnOnce(Arc<PluginManager>) -> F,
-    F: Future<Output = Result<T, ManagerError>> + Send + 'static,
+    C: FnOnce(Arc<PluginManager>) -> F + Send + 'static,
+    F: Future<Output = Result<(T, Value), ManagerError>> + Send + 'static,
 {
-    let change = tokio::spawn(change(app.host.manager.clone()).in_current_span());
-    match change.await {
+    let app = app.clone();
+    let change = async move {
+        let (done, detail) = change(app.host.manager.clone()).await?;
+        audit::write(&app, Audit { detail, ..audit }).await;
+        Ok::<_, ManagerError>(done)
+    };
+    match tokio::spawn(change.in_current_span()).await {
         Ok(done) => Ok(done?),
         Err(error) => Err(ApiError::internal(format_args!("a change of plugins did not end: {error}"))),
     }

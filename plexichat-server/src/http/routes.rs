@@ -12,7 +12,7 @@ use axum::handler::Handler;
 
 use super::app::App;
 use super::auth::{Needs, authorize};
-use super::{bundle, health, messages, openapi, plugins, rooms, tokens, websocket};
+use super::{audit, bundle, health, messages, openapi, plugins, rooms, tokens, websocket};
 use crate::store::{Role, Scope};
 
 /// One row of the table.
@@ -48,6 +48,8 @@ pub(crate) fn table() -> Vec<Route> {
         row(Get, "/readyz", PUBLIC, "Whether it can serve: store and required plugins", &[], health::ready),
         row(Get, "/metrics", PUBLIC, "Counters, for Prometheus", &[], health::metrics),
         row(Get, "/openapi.json", PUBLIC, "This document", &[], openapi::show),
+        row(Get, "/api/v1/audit", ADMIN, "Who did what, newest first", &[], audit::list),
+        row(Get, "/api/v1/audit/verify", ADMIN, "Verify that nobody changed the audit log", &[], audit::verify),
         row(Get, "/api/v1/bundle", READ, "What is in the binary", &[], bundle::show),
         row(Get, "/api/v1/auth/me", READ, "Who one is", &[], tokens::me),
         row(Get, "/api/v1/tokens", READ, "List tokens: one's own, as administrator all", &[], tokens::list),

@@ -10,4 +10,7 @@ pub(crate) mod testing;
 
 pub use act::Act;
 pub use rows::{CreateError, NewToken, Role, Room, Scope, StoredToken, TokenId, TokenInfo, User};
-pub use sqlite::{Audit, Broken, OpenError, Store};
+pub use sqlite::{
+    Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, InvalidAnchor, OpenError, Store,
+    verify_audit_file,
+};

@@ -2,7 +2,7 @@
 
 use plexichat::message::{Actor, Time};
 use plexichat::store::StoreError;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -46,16 +46,21 @@ impl Store {
 }
 
 fn append(connection: &Connection, time: Time, audit: &Audit) -> rusqlite::Result<()> {
-    let last = connection
-        .prepare_cached("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1")?
-        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?)))
-        .optional()?;
-    let (last, before) = last.unwrap_or((0, [0; 32]));
+    // From here and not from the last row: where somebody cut the end off, the hole stays to be seen.
+    let (last, before) = connection
+        .prepare_cached("SELECT head, head_hash FROM audit_chain")?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?)))?;
     let actor =
         serde_json::to_string(&audit.actor).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let detail = audit.detail.to_string();
     let number = last + 1;
-    let hash = chained(&before, number, time, &actor, &detail, audit);
+    let fields = Fields {
+        number,
+        time: time.as_micros(),
+        texts: [&actor, audit.action, &audit.subject, &detail].map(str::as_bytes),
+        optional: [&audit.ip, &audit.request_id].map(|text| text.as_deref().map(str::as_bytes)),
+    };
+    let hash = fields.chained(&before);
     connection
         .prepare_cached(
             "INSERT INTO audit (number, time, actor, action, subject, detail, ip, request_id, hash)
@@ -71,32 +76,39 @@ fn append(connection: &Connection, time: Time, audit: &Audit) -> rusqlite::Resul
             audit.ip,
             audit.request_id,
             hash,
-        ])
-        .map(|_| ())
+        ])?;
+    connection.prepare_cached("UPDATE audit_chain SET head = ?1, head_hash = ?2")?.execute((number, hash)).map(|_| ())
 }
 
-/// The hash of a row: SHA-256 over the hash before it and every field, each behind its length, so that no two rows read the
-/// same.
-fn chained(before: &[u8; 32], number: i64, time: Time, actor: &str, detail: &str, audit: &Audit) -> [u8; 32] {
-    let (number, time) = (number.to_be_bytes(), time.as_micros().to_be_bytes());
-    let optional =
-        |text: &'_ Option<String>| text.as_ref().map_or_else(Vec::new, |text| [b"+", text.as_bytes()].concat());
-    let (ip, request_id) = (optional(&audit.ip), optional(&audit.request_id));
-    let fields: [&[u8]; 9] = [
-        before,
-        &number,
-        &time,
-        actor.as_bytes(),
-        audit.action.as_bytes(),
-        audit.subject.as_bytes(),
-        detail.as_bytes(),
-        &ip,
-        &request_id,
-    ];
-    let mut hasher = Sha256::new();
-    for field in fields {
-        hasher.update((field.len() as u64).to_be_bytes());
-        hasher.update(field);
+/// The hash of a row.
+pub(super) type Hash = [u8; 32];
+
+/// A row as it is stored, without its hash.
+pub(super) struct Fields<'a> {
+    pub(super) number: i64,
+    pub(super) time: i64,
+    /// Actor, action, subject, detail.
+    pub(super) texts: [&'a [u8]; 4],
+    /// Address, request.
+    pub(super) optional: [Option<&'a [u8]>; 2],
+}
+
+impl Fields<'_> {
+    /// The hash of this row behind the one with that hash: SHA-256 over it and every field, each behind its length, so that
+    /// no two rows read the same.
+    pub(super) fn chained(&self, before: &Hash) -> Hash {
+        let mut hasher = Sha256::new();
+        let mut put = |field: &[u8]| {
+            hasher.update((field.len() as u64).to_be_bytes());
+            hasher.update(field);
+        };
+        put(before);
+        put(&self.number.to_be_bytes());
+        put(&self.time.to_be_bytes());
+        self.texts.iter().for_each(|text| put(text));
+        for text in self.optional {
+            put(&text.map_or_else(Vec::new, |text| [b"+", text].concat()));
+        }
+        hasher.finalize().into()
     }
-    hasher.finalize().into()
 }

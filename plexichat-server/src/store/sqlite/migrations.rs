@@ -24,6 +24,16 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Op
     apply(connection, path, MIGRATIONS)
 }
 
+/// How many steps a database lacks that is only looked at.
+///
+/// # Errors
+/// [`OpenError::Newer`].
+pub(super) fn pending(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
+    let found = version(connection).map_err(|source| OpenError::reading(path, source))?;
+    let known = MIGRATIONS.len();
+    known.checked_sub(found).ok_or_else(|| OpenError::Newer { path: path.to_path_buf(), found, known })
+}
+
 fn apply(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
     let found = version(connection).map_err(|source| OpenError::reading(path, source))?;
     if found > steps.len() {

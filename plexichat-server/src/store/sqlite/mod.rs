@@ -3,6 +3,7 @@
 
 mod accounts;
 mod audit;
+mod chain;
 mod changes;
 mod completion;
 mod messages;
@@ -30,6 +31,7 @@ use tokio::sync::{oneshot, watch};
 pub use open::OpenError;
 
 pub use audit::Audit;
+pub use chain::{Anchor, AuditFinding, AuditQuery, AuditReport, AuditRow, InvalidAnchor, verify_audit_file};
 use changes::Tx;
 use readers::Readers;
 use writer::Writer;

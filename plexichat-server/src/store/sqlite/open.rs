@@ -56,6 +56,12 @@ pub enum OpenError {
         /// The newest version this server knows.
         known: usize,
     },
+    /// An older server made it, and it is only to be looked at.
+    #[error("the database {} has older tables than this server's", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+    },
     /// A step of the migration failed; it left nothing behind.
     #[error("the database {} could not be brought to version {version} of the tables: {source}", path.display())]
     Migration {
@@ -95,6 +101,7 @@ impl OpenError {
             }
             Self::Foreign { .. } => "choose another directory with `--data-dir`".into(),
             Self::Newer { .. } => "start the newer server, or restore a backup from before it ran".into(),
+            Self::Older { .. } => "start this server over it once, which brings the tables up to date".into(),
             Self::Migration { source, .. } | Self::Sqlite { source, .. } if is_locked(source) => {
                 "another program has locked it: end that program, a `sqlite3` shell say, then start again".into()
             }
@@ -177,6 +184,40 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Opens a file that a server may have open or not, to look at it: nothing of it is changed, and none is made.
+pub(super) fn open_file_to_look(path: &Path) -> Result<Connection, OpenError> {
+    // SQLite would tell of a missing file no more than that it cannot be opened.
+    let system = |source| OpenError::System { doing: "open", path: path.to_path_buf(), source };
+    fs::File::open(path).map_err(system)?;
+    let connect = |flags| {
+        let connection = Connection::open_with_flags(path, flags | threads_apart())?;
+        connection.busy_timeout(BUSY)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    let connection = match connect(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        // A copy on a medium that cannot be written, where the log's index cannot be made.
+        Err(error) if is_unwritable(&error) && !path.with_extension("db-wal").exists() => connect_unchanging(path),
+        opened => opened,
+    };
+    let connection = connection.map_err(|source| OpenError::reading(path, source))?;
+    inspect(&connection, path)?;
+    Ok(connection)
+}
+
+fn is_unwritable(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// The file as one that nobody changes.
+fn connect_unchanging(path: &Path) -> rusqlite::Result<Connection> {
+    let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | threads_apart();
+    let connection = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
 
