@@ -13,7 +13,8 @@ use super::layer::{Located, Node};
 use super::origin::Origin;
 use super::shape::Shape;
 use super::{
-    FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, PluginSettings, ServerSettings, Settings, Timeouts, source,
+    FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, PluginSettings, ServerSettings, Settings,
+    Timeouts, source,
 };
 use crate::descriptor::{Descriptor, Hook};
 use crate::id::PluginName;

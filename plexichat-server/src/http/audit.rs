@@ -1,17 +1,13 @@
 //! `/api/v1/audit`: who did what, and whether the record of it is whole. And how routes write into it.
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::app::App;
-use super::auth::Caller;
 use super::extract::Query;
-use super::front::RequestId;
 use super::output::Shown;
 use super::rooms::limit;
 use crate::error::ApiError;
@@ -75,18 +71,6 @@ pub(crate) async fn verify(
     let expected = expected.expect.map(|text| text.parse::<Anchor>()).transpose();
     let expected = expected.map_err(|error| ApiError::bad_request("bad_query", format!("`expect` {error}")))?;
     Ok(Shown(app.store.verify_audit(expected).await?))
-}
-
-/// What a caller does by a request, for the audit log.
-pub(crate) fn act(caller: &Caller, request: &RequestId, action: &'static str, subject: &impl fmt::Display) -> Audit {
-    Audit {
-        actor: caller.0.actor().clone(),
-        action,
-        subject: subject.to_string(),
-        detail: json!({}),
-        ip: None,
-        request_id: Some(request.as_str().to_owned()),
-    }
 }
 
 /// Writes what was done already. It cannot be undone, so a store that refuses is told to the operator.

@@ -26,10 +26,9 @@ use serde_json::{Map, Value, json};
 use tracing::Instrument;
 
 use super::app::App;
-use super::audit::{self, act};
-use super::auth::Caller;
+use super::audit;
+use super::auth::{By, Caller};
 use super::extract::{Json, OptionalJson, Path};
-use super::front::RequestId;
 use super::messages::header_parameter;
 use super::output::{Shown, Versioned};
 use crate::error::{ApiError, Finding};
@@ -204,11 +203,11 @@ pub(crate) async fn schema(
 pub(crate) async fn install(
     State(app): State<Arc<App>>,
     caller: Caller,
-    request: RequestId,
+    By(act): By,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(install): OptionalJson<Install>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
-    let audit = act(&caller, &request, "plugin.install", &plugin.name);
+    let audit = act.audit("plugin.install", &plugin.name, Value::Null);
     let grants = install.grant.map_or(Grants::Settings, Grants::These);
     let name = plugin.name.clone();
     let info = whole(&app, audit, async move |manager| {
@@ -224,12 +223,12 @@ pub(crate) async fn install(
 pub(crate) async fn uninstall(
     State(app): State<Arc<App>>,
     caller: Caller,
-    request: RequestId,
+    By(act): By,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(uninstall): OptionalJson<Uninstall>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
     let data = if uninstall.remove_data { PluginData::Remove } else { PluginData::Keep };
-    let audit = act(&caller, &request, "plugin.uninstall", &plugin.name);
+    let audit = act.audit("plugin.uninstall", &plugin.name, Value::Null);
     let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
     whole(&app, audit, async move |manager| {
         manager.uninstall(&name, data, &by).await?;
@@ -243,11 +242,11 @@ pub(crate) async fn uninstall(
 pub(crate) async fn enable(
     State(app): State<Arc<App>>,
     caller: Caller,
-    request: RequestId,
+    By(act): By,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
-    let audit = act(&caller, &request, "plugin.enable", &plugin.name);
+    let audit = act.audit("plugin.enable", &plugin.name, Value::Null);
     let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
     let info = whole(&app, audit, async move |manager| Ok((manager.enable(&name, &by).await?, json!({})))).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was enabled");
@@ -257,11 +256,11 @@ pub(crate) async fn enable(
 pub(crate) async fn disable(
     State(app): State<Arc<App>>,
     caller: Caller,
-    request: RequestId,
+    By(act): By,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
-    let audit = act(&caller, &request, "plugin.disable", &plugin.name);
+    let audit = act.audit("plugin.disable", &plugin.name, Value::Null);
     let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
     let info = whole(&app, audit, async move |manager| Ok((manager.disable(&name, &by).await?, json!({})))).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was disabled");
@@ -271,11 +270,11 @@ pub(crate) async fn disable(
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
     caller: Caller,
-    request: RequestId,
+    By(act): By,
     Path(plugin): Path<PluginAddress>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Shown<ShownPlugin>, ApiError> {
-    let audit = act(&caller, &request, "plugin.release", &plugin.name);
+    let audit = act.audit("plugin.release", &plugin.name, Value::Null);
     let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
     let info = whole(&app, audit, async move |manager| Ok((manager.release(&name, &by).await?, json!({})))).await?;
     tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, "a plugin was released");
@@ -293,12 +292,12 @@ pub(crate) async fn config(
 pub(crate) async fn set_config(
     State(app): State<Arc<App>>,
     caller: Caller,
-    request: RequestId,
+    By(act): By,
     Path(plugin): Path<PluginAddress>,
     IfMatch(revision): IfMatch,
     Json(config): Json<Map<String, Value>>,
 ) -> Result<Versioned<ShownConfig>, ApiError> {
-    let audit = act(&caller, &request, "plugin.configure", &plugin.name);
+    let audit = act.audit("plugin.configure", &plugin.name, Value::Null);
     // Names only: a value may be a secret.
     let keys: Vec<String> = config.keys().cloned().collect();
     let wanted = Value::Object(config);
