@@ -58,6 +58,8 @@ pub struct ServerSettings {
     pub data_dir: PathBuf,
     /// How much and how fast one actor may post.
     pub limits: MessageLimits,
+    /// Who gets an account, and how often somebody may try.
+    pub accounts: AccountSettings,
     /// How large files may be, and how many bytes of them are kept.
     pub files: FileLimits,
 }
@@ -69,6 +71,7 @@ impl Default for ServerSettings {
             public_url: None,
             data_dir: PathBuf::from("data"),
             limits: MessageLimits::default(),
+            accounts: AccountSettings::default(),
             files: FileLimits::default(),
         }
     }
@@ -111,6 +114,36 @@ impl Default for FileLimits {
         const PER_USER: NonZeroU64 = NonZeroU64::new(1 << 30).expect("not zero");
         const TOTAL: NonZeroU64 = NonZeroU64::new(20 << 30).expect("not zero");
         Self { max_bytes: MAX, quota_per_user: PER_USER, quota_total: TOTAL }
+    }
+}
+
+/// Who may make an account for themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Registration {
+    /// Everybody.
+    Open,
+    /// Whoever an administrator invited.
+    #[default]
+    Invitation,
+    /// Nobody: administrators make the accounts.
+    Off,
+}
+
+/// Who gets an account, and how often somebody may try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// Who may make an account for themselves.
+    pub registration: Registration,
+    /// How many wrong tokens a minute one address may send before it is told to wait.
+    pub bad_tokens_per_minute: NonZeroU32,
+}
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        const BAD_TOKENS: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
+        Self { registration: Registration::default(), bad_tokens_per_minute: BAD_TOKENS }
     }
 }
 

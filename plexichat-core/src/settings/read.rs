@@ -13,8 +13,8 @@ use super::layer::{Located, Node};
 use super::origin::Origin;
 use super::shape::Shape;
 use super::{
-    FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, PluginSettings, ServerSettings, Settings,
-    Timeouts, source,
+    AccountSettings, FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, PluginSettings, ServerSettings,
+    Settings, Timeouts, source,
 };
 use crate::descriptor::{Descriptor, Hook};
 use crate::id::PluginName;
@@ -210,6 +210,7 @@ impl Reader<'_> {
                 })
                 .unwrap_or(defaults.data_dir),
             limits: self.limits(),
+            accounts: self.accounts(),
             files: self.files(),
         }
     }
@@ -231,6 +232,16 @@ impl Reader<'_> {
             max_bytes: limit("max_bytes", defaults.max_bytes),
             quota_per_user: limit("quota_per_user", defaults.quota_per_user),
             quota_total: limit("quota_total", defaults.quota_total),
+        }
+    }
+
+    fn accounts(&self) -> AccountSettings {
+        let defaults = AccountSettings::default();
+        AccountSettings {
+            registration: self.value("/server/accounts/registration").unwrap_or(defaults.registration),
+            bad_tokens_per_minute: self
+                .value("/server/accounts/bad_tokens_per_minute")
+                .unwrap_or(defaults.bad_tokens_per_minute),
         }
     }
 

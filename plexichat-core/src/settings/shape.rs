@@ -30,6 +30,7 @@ struct Server {
     public_url: Option<String>,
     data_dir: Option<String>,
     limits: Option<Limits>,
+    accounts: Option<Accounts>,
     files: Option<Files>,
 }
 
@@ -47,6 +48,13 @@ struct Files {
     max_bytes: Option<NonZeroU64>,
     quota_per_user: Option<NonZeroU64>,
     quota_total: Option<NonZeroU64>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Accounts {
+    registration: Option<super::Registration>,
+    bad_tokens_per_minute: Option<NonZeroU32>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -115,7 +115,7 @@ fn nothing_set_gives_the_defaults() {
         "",
         &[],
         expect![[
-            r#"fine: ServerSettings { listen: 127.0.0.1:8080, public_url: None, data_dir: "data", limits: MessageLimits { text_bytes: 16384, messages_per_second: 20, message_burst: 100 }, files: FileLimits { max_bytes: 67108864, quota_per_user: 1073741824, quota_total: 21474836480 } }"#
+            r#"fine: ServerSettings { listen: 127.0.0.1:8080, public_url: None, data_dir: "data", limits: MessageLimits { text_bytes: 16384, messages_per_second: 20, message_burst: 100 }, accounts: AccountSettings { registration: Invitation, bad_tokens_per_minute: 60 }, files: FileLimits { max_bytes: 67108864, quota_per_user: 1073741824, quota_total: 21474836480 } }"#
         ]],
     );
     assert_eq!(load("", "", &[]).unwrap().plugin(&LINKED[0].plugin_name()), PluginSettings::default());

@@ -77,6 +77,8 @@ fn entries(catalog: &Catalog, settings: &Settings) -> Vec<Value> {
         ("/server/limits/text_bytes", json!(server.limits.text_bytes)),
         ("/server/limits/messages_per_second", json!(server.limits.messages_per_second)),
         ("/server/limits/message_burst", json!(server.limits.message_burst)),
+        ("/server/accounts/registration", json!(server.accounts.registration)),
+        ("/server/accounts/bad_tokens_per_minute", json!(server.accounts.bad_tokens_per_minute)),
         ("/server/files/max_bytes", json!(server.files.max_bytes)),
         ("/server/files/quota_per_user", json!(server.files.quota_per_user)),
         ("/server/files/quota_total", json!(server.files.quota_total)),
@@ -133,6 +135,12 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # Messages a second by one actor in one room, in the long run, and at once.
 # messages_per_second = 20
 # message_burst = 100
+
+[server.accounts]
+# Who may make an account: "open" everybody, "invitation" whoever has one (`plexichat user invite`), "off" nobody.
+# registration = "invitation"
+# How many wrong tokens a minute one address may send before it is told to wait.
+# bad_tokens_per_minute = 60
 
 [server.files]
 # The largest file, the files of one person, and the files of all, in bytes.
