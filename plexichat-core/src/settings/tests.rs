@@ -156,7 +156,7 @@ words = [{ word = 1 }, { word = "a", tokn = "hunter2" }]
             plexichat.toml:16:40: /plugins/echo/hooks/scan_message/on_eror: unknown key `on_eror` (did you mean `on_error`?)
             plexichat.toml:6:1: /server/data_dir: expected text, found a whole number
             plexichat.toml:3:1: /server/lisen: unknown key `lisen` (did you mean `listen`?)
-            PLEXICHAT__SERVER__PORT: /server/port: unknown key `port` (there is `data_dir`, `limits`, `listen`, `public_url`)
+            PLEXICHAT__SERVER__PORT: /server/port: unknown key `port` (there is `accounts`, `data_dir`, `files`, `limits`, `listen`, `public_url`)
             plexichat.toml:4:1: /server/listen: this is no address to listen on (an address and a port, such as `127.0.0.1:8080` or `[::]:8080`)
             plexichat.toml:5:1: /server/public_url: this is no address that people can use (a scheme and a host without a path, such as `https://chat.example.org`)
             plexichat.toml:15:1: /plugins/echo/isolation: a process of its own is not offered in this version (`runtime` gives the plugin threads of its own, `inline` none)
