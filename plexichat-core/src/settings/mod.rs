@@ -5,6 +5,7 @@
 //! configuration only), `plexichat.toml`, `PLEXICHAT__SECTION__KEY`, arguments of the command line. What the last three set
 //! is pinned: the API cannot change it.
 
+mod edge;
 mod effective;
 mod layer;
 mod origin;
@@ -27,6 +28,7 @@ use crate::descriptor::{FailMode, Hook};
 use crate::id::PluginName;
 use crate::permission::PermissionSet;
 
+pub use edge::{EdgeLimits, Network, NotANetwork, TlsSettings};
 pub use effective::Effective;
 pub use origin::Origin;
 pub use read::{Argument, Sources};
@@ -62,6 +64,14 @@ pub struct ServerSettings {
     pub accounts: AccountSettings,
     /// How large files may be, and how many bytes of them are kept.
     pub files: FileLimits,
+    /// How many connections and requests there may be.
+    pub edge: EdgeLimits,
+    /// Whose forwarding headers say where a request comes from.
+    pub trusted_proxies: Vec<Network>,
+    /// The files by which the server speaks https; nothing said: it speaks http.
+    pub tls: Option<TlsSettings>,
+    /// What is logged, as `RUST_LOG` takes it, where neither that nor `--log-level` says it.
+    pub log_level: Option<String>,
 }
 
 impl Default for ServerSettings {
@@ -73,6 +83,10 @@ impl Default for ServerSettings {
             limits: MessageLimits::default(),
             accounts: AccountSettings::default(),
             files: FileLimits::default(),
+            edge: EdgeLimits::default(),
+            trusted_proxies: Vec::new(),
+            tls: None,
+            log_level: None,
         }
     }
 }

@@ -13,8 +13,8 @@ use super::layer::{Located, Node};
 use super::origin::Origin;
 use super::shape::Shape;
 use super::{
-    AccountSettings, FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, PluginSettings, ServerSettings,
-    Settings, Timeouts, source,
+    AccountSettings, EdgeLimits, FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, Network,
+    PluginSettings, ServerSettings, Settings, Timeouts, TlsSettings, source,
 };
 use crate::descriptor::{Descriptor, Hook};
 use crate::id::PluginName;
@@ -212,7 +212,54 @@ impl Reader<'_> {
             limits: self.limits(),
             accounts: self.accounts(),
             files: self.files(),
+            edge: self.edge_limits(),
+            trusted_proxies: self.trusted_proxies(),
+            tls: self.tls(),
+            log_level: self.text("/server/log_level").filter(|level| !level.is_empty()),
         }
+    }
+
+    fn edge_limits(&self) -> EdgeLimits {
+        let defaults = EdgeLimits::default();
+        let limit = |name: &str, default| self.value(&pointer(&["server", "limits", name])).unwrap_or(default);
+        EdgeLimits {
+            connections: limit("connections", defaults.connections),
+            connections_per_address: limit("connections_per_address", defaults.connections_per_address),
+            requests_per_second: limit("requests_per_second", defaults.requests_per_second),
+            request_burst: limit("request_burst", defaults.request_burst),
+        }
+    }
+
+    fn trusted_proxies(&mut self) -> Vec<Network> {
+        let named: Vec<String> = self.value("/server/trusted_proxies").unwrap_or_default();
+        let mut networks = Vec::new();
+        for (index, text) in named.iter().enumerate() {
+            match text.parse() {
+                Ok(network) => networks.push(network),
+                Err(error) => {
+                    let at = pointer(&["server", "trusted_proxies", &index.to_string()]);
+                    let hint =
+                        "an address, or a network with no bits beyond its length: `10.0.0.0/8`, `192.0.2.7`, `::1`";
+                    self.report(Problem::new(at, format!("{error}")).hint(hint));
+                }
+            }
+        }
+        networks
+    }
+
+    fn tls(&mut self) -> Option<TlsSettings> {
+        let file = |reader: &mut Self, name: &str, what: &str| {
+            let at = pointer(&["server", "tls", name]);
+            let found = reader.text(&at).filter(|path| !path.is_empty());
+            if found.is_none() && reader.merged.at("/server/tls").is_some() {
+                let hint = "https needs both `cert` and `key`, files with PEM";
+                reader.report(Problem::new(at, format!("the {what} is not named")).hint(hint));
+            }
+            found
+        };
+        let cert = file(self, "cert", "certificate's file");
+        let key = file(self, "key", "key's file");
+        Some(TlsSettings::new(cert?, key?))
     }
 
     fn limits(&self) -> MessageLimits {

@@ -32,6 +32,16 @@ struct Server {
     limits: Option<Limits>,
     accounts: Option<Accounts>,
     files: Option<Files>,
+    trusted_proxies: Option<Vec<String>>,
+    tls: Option<Tls>,
+    log_level: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    cert: Option<String>,
+    key: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -40,6 +50,10 @@ struct Limits {
     text_bytes: Option<NonZeroU32>,
     messages_per_second: Option<NonZeroU32>,
     message_burst: Option<NonZeroU32>,
+    connections: Option<NonZeroU32>,
+    connections_per_address: Option<NonZeroU32>,
+    requests_per_second: Option<NonZeroU32>,
+    request_burst: Option<NonZeroU32>,
 }
 
 #[derive(Deserialize, JsonSchema)]

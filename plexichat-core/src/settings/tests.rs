@@ -111,13 +111,7 @@ fn check(file: &str, variables: &[(&str, &str)], expected: Expect) {
 
 #[test]
 fn nothing_set_gives_the_defaults() {
-    check(
-        "",
-        &[],
-        expect![[
-            r#"fine: ServerSettings { listen: 127.0.0.1:8080, public_url: None, data_dir: "data", limits: MessageLimits { text_bytes: 16384, messages_per_second: 20, message_burst: 100 }, accounts: AccountSettings { registration: Invitation, bad_tokens_per_minute: 60 }, files: FileLimits { max_bytes: 67108864, quota_per_user: 1073741824, quota_total: 21474836480 } }"#
-        ]],
-    );
+    assert_eq!(load("", "", &[]).unwrap().server, ServerSettings::default());
     assert_eq!(load("", "", &[]).unwrap().plugin(&LINKED[0].plugin_name()), PluginSettings::default());
 }
 
@@ -147,7 +141,11 @@ limit = 101
 prefx = "x"
 words = [{ word = 1 }, { word = "a", tokn = "hunter2" }]
 "#,
-        &[("PLEXICHAT__SERVER__PORT", "80"), ("PLEXICHAT__PLUGINS__WORD_FILTR__ENABLED", "true"), ("PLEXICHAT__", "1")],
+        &[
+            ("PLEXICHAT__SERVER__DATADIR", "80"),
+            ("PLEXICHAT__PLUGINS__WORD_FILTR__ENABLED", "true"),
+            ("PLEXICHAT__", "1"),
+        ],
         expect![[r#"
             PLEXICHAT__: this variable names no setting; it has to look like `PLEXICHAT__SERVER__LISTEN`
             plexichat.toml:12:1: /plugins/echo/enabled: expected true or false, found text
@@ -155,8 +153,8 @@ words = [{ word = 1 }, { word = "a", tokn = "hunter2" }]
             plexichat.toml:17:7: /plugins/echo/hooks/scan_file: unknown key `scan_file` (there is `rewrite_message`, `scan_message`)
             plexichat.toml:16:40: /plugins/echo/hooks/scan_message/on_eror: unknown key `on_eror` (did you mean `on_error`?)
             plexichat.toml:6:1: /server/data_dir: expected text, found a whole number
+            PLEXICHAT__SERVER__DATADIR: /server/datadir: unknown key `datadir` (did you mean `data_dir`?)
             plexichat.toml:3:1: /server/lisen: unknown key `lisen` (did you mean `listen`?)
-            PLEXICHAT__SERVER__PORT: /server/port: unknown key `port` (there is `accounts`, `data_dir`, `files`, `limits`, `listen`, `public_url`)
             plexichat.toml:4:1: /server/listen: this is no address to listen on (an address and a port, such as `127.0.0.1:8080` or `[::]:8080`)
             plexichat.toml:5:1: /server/public_url: this is no address that people can use (a scheme and a host without a path, such as `https://chat.example.org`)
             plexichat.toml:15:1: /plugins/echo/isolation: a process of its own is not offered in this version (`runtime` gives the plugin threads of its own, `inline` none)
@@ -442,4 +440,32 @@ fn a_secret_stays_in_the_layer_that_brings_it() {
     let stored = config.to_store(&json!({"api_key": "another"})).unwrap();
     let config = settings.plugin_config(LINKED[0], Some(&stored));
     assert_eq!(config.to_store(&config.shown()).unwrap()["api_key"], "another");
+}
+
+#[test]
+fn the_rim_is_read_and_checked() {
+    let good = load(
+        "",
+        r#"
+[server]
+trusted_proxies = ["10.0.0.0/8", "::1"]
+log_level = "debug"
+tls = { cert = "a.pem", key = "b.pem" }
+[server.limits]
+connections_per_address = 7
+"#,
+        &[("PLEXICHAT__SERVER__LIMITS__CONNECTIONS", "9")],
+    );
+    let server = good.unwrap().server;
+    assert_eq!((server.edge.connections.get(), server.edge.connections_per_address.get()), (9, 7));
+    assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
+    assert_eq!(server.tls, Some(TlsSettings::new("a.pem", "b.pem")));
+    check(
+        "[server]\ntrusted_proxies = [\"10.0.0.1/8\"]\nlimits.connections = 0\ntls.cert = \"a.pem\"\n",
+        &[],
+        expect![[r#"
+            plexichat.toml:3:8: /server/limits/connections: must be at least 1
+            plexichat.toml:2:20: /server/trusted_proxies/0: this is no address and no network (an address, or a network with no bits beyond its length: `10.0.0.0/8`, `192.0.2.7`, `::1`)
+            plexichat.toml:4:1: /server/tls/key: the key's file is not named (https needs both `cert` and `key`, files with PEM)"#]],
+    );
 }

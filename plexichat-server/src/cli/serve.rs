@@ -24,6 +24,7 @@ use crate::Bundle;
 use crate::auth::{Authenticator, FirstAdministrator, first_administrator};
 use crate::data_dir::DataDir;
 use crate::egress::{Egress, Reach};
+use crate::http::edge::{Edge, EdgeSettings};
 use crate::http::{self, App, BundleInfo, accept};
 use crate::live::hub::Hub;
 use crate::outbox::Outbox;
@@ -87,6 +88,8 @@ async fn serve(
     let version = bundle.version.clone();
     let public_url = settings.server.public_url.clone();
     let limits = Limits::from(settings.server.limits);
+    let edge = Arc::new(Edge::new(EdgeSettings::of(&settings.server)));
+    let (_reloaded, live_settings) = watch::channel(Arc::new(settings.clone()));
     let hub = Hub::new(Arc::new(store.clone()));
     let outbox = Outbox::new();
     let host = Host::new(
@@ -132,6 +135,8 @@ async fn serve(
         hub,
         bundle,
         public_url,
+        edge,
+        settings: live_settings,
         text_bytes: limits.text_bytes,
         metrics: metrics.clone(),
         stopping: stopping.clone(),

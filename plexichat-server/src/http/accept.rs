@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
 
-use super::address::ClientAddress;
+use super::address::Peer;
 use crate::stop::stopped;
 
 /// How long a client may take for a request's head, and how long a connection may idle.
@@ -148,7 +148,7 @@ async fn drive(
     }
     let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(permit.clone());
-        request.extensions_mut().insert(ClientAddress(peer.ip()));
+        request.extensions_mut().insert(Peer(peer));
         request.map(axum::body::Body::new)
     }));
     let connection = http1::Builder::new()

@@ -1,5 +1,7 @@
 //! What handlers work with: the running parts of one server.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use plexichat::event::{Event, Payload};
@@ -7,9 +9,11 @@ use plexichat::host::Host;
 use plexichat::id::RoomId;
 use plexichat::message::{Actor, Origin};
 use plexichat::pipeline::Announcer;
+use plexichat::settings::Settings;
 use tokio::sync::watch;
 
 use super::bundle::BundleInfo;
+use super::edge::Edge;
 use crate::auth::Authenticator;
 use crate::live::hub::Hub;
 use crate::store::Store;
@@ -28,6 +32,10 @@ pub(crate) struct App {
     pub(crate) bundle: BundleInfo,
     /// The address that people use.
     pub(crate) public_url: Option<String>,
+    /// What counts before a route is reached.
+    pub(crate) edge: Arc<Edge>,
+    /// The settings as they are now: a reload brings others.
+    pub(crate) settings: watch::Receiver<Arc<Settings>>,
     /// The longest text that is stored, in bytes.
     pub(crate) text_bytes: usize,
     /// The counters.

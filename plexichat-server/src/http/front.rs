@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
@@ -16,6 +16,8 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::address::{ClientAddress, NO_SOCKET, Peer};
+use super::edge::Edge;
 use super::output;
 use crate::error::ApiError;
 
@@ -61,10 +63,13 @@ fn is_sane(id: &str) -> bool {
 }
 
 /// The middleware around every route.
-pub(crate) async fn front(mut request: Request, next: Next) -> Response {
+pub(crate) async fn front(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = RequestId::of(&request);
     request.extensions_mut().insert(id.clone());
+    let peer = request.extensions().get::<Peer>().map_or(NO_SOCKET, |peer| peer.0.ip());
+    let client = ClientAddress::of(peer, request.headers(), &edge.now());
+    request.extensions_mut().insert(client);
     let method = request.method().clone();
     // Routes have few patterns, addresses have endlessly many: only the former may become labels.
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
@@ -207,7 +212,7 @@ mod tests {
                 }),
             )
             .route("/slow", get(std::future::pending::<()>))
-            .layer(axum::middleware::from_fn(front))
+            .layer(axum::middleware::from_fn_with_state(Arc::new(Edge::default()), front))
     }
 
     async fn send(head: &[(&str, &str)], path: &str) -> (u16, Response) {

@@ -6,6 +6,7 @@ mod app;
 mod audit;
 mod auth;
 mod bundle;
+pub(crate) mod edge;
 mod extract;
 mod front;
 mod health;
@@ -26,7 +27,7 @@ pub(crate) use openapi::write as document;
 
 /// The whole service: the table's routes, each request and answer through [`front`].
 pub(crate) fn service(app: &Arc<App>) -> axum::Router {
-    routes::router(app).layer(axum::middleware::from_fn(front::front))
+    routes::router(app).layer(axum::middleware::from_fn_with_state(app.edge.clone(), front::front))
 }
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ impl Fixture {
             document: super::document(&bundle).unwrap(),
             bundle,
             public_url: None,
+            edge: Default::default(),
+            settings: watch::channel(Arc::new(Settings::default())).1,
             text_bytes: Limits::default().text_bytes,
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             stopping,
