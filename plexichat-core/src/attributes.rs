@@ -47,14 +47,15 @@
 /// | `requires("other" = "^1")` | the plugins that it cannot do without |
 /// | `emits(ReportReady, "json_name")` | the events that it emits: types made by [`event`](macro@event), and names of events whose data is JSON |
 /// | `absolute("/v1/models")` | the absolute paths that it serves |
-/// | `scan_message(..)`, `rewrite_message(..)` | the policy of a hook |
+/// | `scan_message(..)`, `rewrite_message(..)`, `scan_file(..)` | the policy of a hook |
 ///
 /// # The policy of a hook
 ///
 /// | option | what it says | where it says nothing |
 /// |---|---|---|
-/// | `timeout = "200ms"` | how long a call may take, at most 5 s | `500ms` |
-/// | `on_error = "closed"` | what becomes of the message when the call fails: `closed` refuses it, `quarantine` holds it back, `open` delivers it where the operator says so too | `closed` |
+/// | `timeout = "200ms"` | how long a call may take, at most 5 s; for `scan_file` at most 60 s, and a second more for each 10 MiB of the file | `500ms`; `10s` |
+/// | `max_bytes = "50MiB"` | for `scan_file` alone: the largest file that the plugin is asked about; a larger one counts as not scanned | `50MiB` |
+/// | `on_error = "closed"` | what becomes of the message or the file when the call fails: `closed` refuses it, `quarantine` holds it back, `open` delivers it where the operator says so too | `closed` |
 /// | `required` | no message passes while the plugin is disabled | it may be disabled |
 /// | `before("other")`, `after("other")` | its place among the plugins with the same hook | by name |
 ///

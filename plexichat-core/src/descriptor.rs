@@ -100,34 +100,52 @@ pub enum Hook {
     RewriteMessage,
     /// `Security::scan_message`.
     ScanMessage,
+    /// `Security::scan_file`.
+    ScanFile,
 }
+
+/// The largest file that a scanner is asked about where its attribute says nothing: 50 MiB.
+pub const MAX_BYTES: u64 = 50 << 20;
+
+/// A call about a file may take a second longer for each of these many bytes that the file has.
+const BYTES_A_SECOND: u64 = 10 << 20;
 
 impl Hook {
     /// Every hook there is.
-    pub const ALL: &'static [Hook] = &[Hook::RewriteMessage, Hook::ScanMessage];
+    pub const ALL: &'static [Hook] = &[Hook::RewriteMessage, Hook::ScanMessage, Hook::ScanFile];
 
     /// The method's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RewriteMessage => "rewrite_message",
             Self::ScanMessage => "scan_message",
+            Self::ScanFile => "scan_file",
         }
     }
 
     /// The policy where the attribute says nothing.
     pub const fn default_policy(self) -> HookPolicy {
-        HookPolicy {
-            timeout: Duration::from_millis(500),
-            on_error: FailMode::Closed,
-            required: false,
-            before: &[],
-            after: &[],
-        }
+        let (timeout, max_bytes) = match self {
+            Self::RewriteMessage | Self::ScanMessage => (Duration::from_millis(500), None),
+            Self::ScanFile => (Duration::from_secs(10), Some(MAX_BYTES)),
+        };
+        HookPolicy { timeout, max_bytes, on_error: FailMode::Closed, required: false, before: &[], after: &[] }
     }
 
     /// The longest time that an attribute or an operator may give the hook.
     pub const fn timeout_max(self) -> Duration {
-        Duration::from_secs(5)
+        match self {
+            Self::RewriteMessage | Self::ScanMessage => Duration::from_secs(5),
+            Self::ScanFile => Duration::from_secs(60),
+        }
+    }
+
+    /// What a call about so many bytes may take beyond its timeout: a second for each 10 MiB of a file.
+    pub const fn extra_time(self, bytes: u64) -> Duration {
+        match self {
+            Self::RewriteMessage | Self::ScanMessage => Duration::ZERO,
+            Self::ScanFile => Duration::from_secs(bytes / BYTES_A_SECOND),
+        }
     }
 }
 
@@ -143,8 +161,10 @@ pub struct HookSpec {
 /// How the host treats a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HookPolicy {
-    /// How long a call may take.
+    /// How long a call may take; for files, beside [`Hook::extra_time`].
     pub timeout: Duration,
+    /// The largest file that the plugin is asked about; nothing for hooks that see no files.
+    pub max_bytes: Option<u64>,
     /// What happens when the call fails or takes too long.
     pub on_error: FailMode,
     /// Whether messages are refused while the plugin is disabled, and disabling it through the API is refused.
@@ -155,13 +175,13 @@ pub struct HookPolicy {
     pub after: &'static [&'static str],
 }
 
-/// What happens to a message when a hook fails.
+/// What happens to a message or a file when a hook fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailMode {
     /// It is refused: 503 `scanner_unavailable`.
     Closed,
-    /// It is stored and held back.
+    /// It is stored and held back. A file waits until its scanner works again.
     Quarantine,
     /// It is delivered and marked `unscanned`. Counts only where the operator's configuration says so too.
     Open,

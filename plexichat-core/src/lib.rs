@@ -13,6 +13,7 @@ pub mod __private;
 mod attributes;
 #[cfg(feature = "host")]
 pub mod breaker;
+pub mod canary;
 pub mod capability;
 #[cfg(feature = "host")]
 pub mod catalog;
@@ -25,6 +26,7 @@ pub mod descriptor;
 pub mod dispatch;
 pub mod error;
 pub mod event;
+pub mod file;
 #[cfg(feature = "host")]
 pub mod guard;
 #[cfg(feature = "host")]

@@ -282,6 +282,9 @@ pub enum ScanError {
     /// It is too large to scan.
     #[error("too large to scan")]
     TooLarge,
+    /// The host could not read the file. It does not count against the scanner.
+    #[error("the file could not be read: {0}")]
+    Unreadable(String),
     /// Anything else.
     #[error("failed: {0}")]
     Internal(String),

@@ -2,6 +2,7 @@
 
 pub use serde_json::{Value, json};
 
+pub use crate::canary::Canary;
 pub use crate::capability::chat::Post;
 pub use crate::capability::http::HttpClient;
 pub use crate::command::{CommandCall, CommandReply};
@@ -9,6 +10,7 @@ pub use crate::context::Context;
 pub use crate::error::{PluginError, Result, ResultExt};
 pub use crate::event::Event;
 pub use crate::event::catalog::{MessageReceived, UserMessage};
+pub use crate::file::{FileBody, FileMeta};
 pub use crate::message::{Finding, MessagePatch, MessageView, ScanError, Verdict};
 pub use crate::plugin::security::Security;
 pub use crate::plugin::{Health, NoConfig, Plugin};

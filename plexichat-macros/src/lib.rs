@@ -15,6 +15,7 @@ mod names;
 mod options;
 mod plugin;
 mod role;
+mod size;
 #[cfg(test)]
 mod snapshot;
 mod suggest;

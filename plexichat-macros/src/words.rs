@@ -25,16 +25,30 @@ pub(crate) struct Hook {
     pub(crate) variant: &'static str,
     /// The longest timeout, in milliseconds.
     pub(crate) timeout_max: u64,
+    /// What waits for a call.
+    pub(crate) waits: &'static str,
+    /// Whether it sees files, and so has a largest size.
+    pub(crate) sees_files: bool,
 }
 
 /// The hooks of the role `Security`.
 pub(crate) const SECURITY_HOOKS: &[Hook] = &[
-    Hook { method: "rewrite_message", variant: "RewriteMessage", timeout_max: 5_000 },
-    Hook { method: "scan_message", variant: "ScanMessage", timeout_max: 5_000 },
+    Hook {
+        method: "rewrite_message",
+        variant: "RewriteMessage",
+        timeout_max: 5_000,
+        waits: "message",
+        sees_files: false,
+    },
+    Hook { method: "scan_message", variant: "ScanMessage", timeout_max: 5_000, waits: "message", sees_files: false },
+    Hook { method: "scan_file", variant: "ScanFile", timeout_max: 60_000, waits: "file", sees_files: true },
 ];
 
+/// The methods of the role `Security` that are no hooks: plain functions.
+pub(crate) const SECURITY_METHODS: &[&str] = &["canaries"];
+
 /// Hooks that have a name and no method yet.
-pub(crate) const LATER_HOOKS: &[&str] = &["scan_file", "scan_reply"];
+pub(crate) const LATER_HOOKS: &[&str] = &["scan_reply"];
 
 /// What can happen to a message when a hook fails: the word in the attribute and the variant.
 pub(crate) const FAIL_MODES: &[(&str, &str)] = &[("closed", "Closed"), ("open", "Open"), ("quarantine", "Quarantine")];
@@ -135,9 +149,10 @@ mod tests {
 
     #[test]
     fn hooks_are_the_cores() {
-        for (ours, core) in SECURITY_HOOKS.iter().zip([Hook::RewriteMessage, Hook::ScanMessage]) {
+        for (ours, core) in SECURITY_HOOKS.iter().zip(Hook::ALL) {
             assert_eq!((ours.method, ours.variant), (core.as_str(), format!("{core:?}").as_str()));
             assert_eq!(u128::from(ours.timeout_max), core.timeout_max().as_millis());
+            assert_eq!(ours.sees_files, core.default_policy().max_bytes.is_some());
         }
         assert_eq!(schema_words::<Hook>(), SECURITY_HOOKS.iter().map(|hook| hook.method).collect::<Vec<_>>());
     }

@@ -81,7 +81,10 @@ impl<T> Blame for Result<T, PluginError> {
 
 impl<T> Blame for Result<T, ScanError> {
     fn blame(&self) -> Option<String> {
-        self.as_ref().err().filter(|error| !matches!(error, ScanError::TooLarge)).map(ToString::to_string)
+        self.as_ref()
+            .err()
+            .filter(|error| !matches!(error, ScanError::TooLarge | ScanError::Unreadable(_)))
+            .map(ToString::to_string)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::driver::unread;
-use super::snapshot::{Running, Snapshot};
+use super::snapshot::{Running, RunningHook, Snapshot};
 use super::{Board, BreakerState, PluginManager, granted};
 use crate::capability::{Audit, Scope};
 use crate::cause;
@@ -38,7 +38,7 @@ const END: Duration = Duration::from_millis(500);
 pub(super) struct Live {
     pub(super) plugin: Arc<PluginHandle>,
     mailbox: Option<Arc<Mailbox>>,
-    hooks: Vec<(Hook, Duration, FailMode)>,
+    hooks: Vec<RunningHook>,
     /// The task that hands events over.
     postman: Mutex<Option<JoinHandle<()>>>,
     /// The instance before, which ends what it has begun.
@@ -231,8 +231,13 @@ impl PluginManager {
         });
         let hooks = descriptor.hooks.iter().map(|spec| {
             let said = hooks.get(&spec.hook).copied().unwrap_or_default();
-            let timeout = said.timeout.unwrap_or(spec.policy.timeout).min(spec.hook.timeout_max());
-            (spec.hook, timeout, fail_mode(spec.policy.on_error, said.on_error))
+            let most = spec.policy.max_bytes.unwrap_or(u64::MAX);
+            RunningHook {
+                hook: spec.hook,
+                timeout: said.timeout.unwrap_or(spec.policy.timeout).min(spec.hook.timeout_max()),
+                max_bytes: said.max_bytes.map_or(most, |said| said.min(most)),
+                on_error: fail_mode(spec.policy.on_error, said.on_error),
+            }
         });
         Live { hooks: hooks.collect(), plugin, mailbox, postman: Mutex::default(), before: Default::default() }
     }

@@ -17,8 +17,10 @@ use crate::id::PluginName;
 pub struct HookEntry {
     /// The plugin.
     pub plugin: Arc<PluginHandle>,
-    /// How long a call may take.
+    /// How long a call may take; for files, beside [`Hook::extra_time`].
     pub timeout: Duration,
+    /// The largest file that the plugin is asked about.
+    pub max_bytes: u64,
     /// What happens to the message where the call fails.
     pub on_error: FailMode,
 }
@@ -49,7 +51,16 @@ pub(crate) struct Subscriber {
 pub(crate) struct Running {
     pub(crate) plugin: Arc<PluginHandle>,
     pub(crate) mailbox: Option<Arc<Mailbox>>,
-    pub(crate) hooks: Vec<(Hook, Duration, FailMode)>,
+    pub(crate) hooks: Vec<RunningHook>,
+}
+
+/// A hook of a running plugin, as its descriptor and the operator settle it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunningHook {
+    pub(crate) hook: Hook,
+    pub(crate) timeout: Duration,
+    pub(crate) max_bytes: u64,
+    pub(crate) on_error: FailMode,
 }
 
 /// What runs now.
@@ -71,10 +82,10 @@ impl Snapshot {
             for (index, command) in entry.plugin.descriptor().commands.iter().enumerate() {
                 snapshot.commands.insert(command.name, (entry.plugin.clone(), index));
             }
-            for (hook, timeout, on_error) in &entry.hooks {
+            for RunningHook { hook, timeout, max_bytes, on_error } in entry.hooks.iter().copied() {
                 let plugin = entry.plugin.clone();
-                let entry = HookEntry { plugin, timeout: *timeout, on_error: *on_error };
-                snapshot.hooks.entry(*hook).or_default().push(entry);
+                let entry = HookEntry { plugin, timeout, max_bytes, on_error };
+                snapshot.hooks.entry(hook).or_default().push(entry);
             }
         }
         for (hook, entries) in &mut snapshot.hooks {

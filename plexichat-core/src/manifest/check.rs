@@ -107,6 +107,20 @@ fn check_roles(manifest: &Manifest, problems: &mut Vec<Problem>) {
             let message = format!("must be more than nothing and at most {most} ms");
             problems.push(Problem::new(format!("/hooks/{index}/timeout_ms"), message));
         }
+        let sees_files = entry.hook.default_policy().max_bytes.is_some();
+        match entry.max_bytes {
+            None if sees_files => {
+                problems.push(Problem::new(format!("/hooks/{index}/max_bytes"), "a hook that sees files needs it"));
+            }
+            Some(_) if !sees_files => {
+                let message = format!("`{}` sees no files", entry.hook.as_str());
+                problems.push(Problem::new(format!("/hooks/{index}/max_bytes"), message));
+            }
+            Some(0) => {
+                problems.push(Problem::new(format!("/hooks/{index}/max_bytes"), "has to be more than nothing"));
+            }
+            _ => {}
+        }
         for (side, names) in [("before", &entry.before), ("after", &entry.after)] {
             for (place, name) in names.iter().enumerate() {
                 check_other(manifest, &format!("/hooks/{index}/{side}/{place}"), name, problems);

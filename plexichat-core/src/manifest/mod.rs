@@ -110,8 +110,11 @@ pub struct ApiEndpoint {
 pub struct HookEntry {
     /// Which.
     pub hook: Hook,
-    /// How long a call may take, in milliseconds.
+    /// How long a call may take, in milliseconds; for files a second more for each 10 MiB.
     pub timeout_ms: u64,
+    /// The largest file that the plugin is asked about, in bytes; only `scan_file` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
     /// What happens when the call fails.
     pub on_error: FailMode,
     /// Whether messages are refused while the plugin is disabled.
@@ -228,6 +231,7 @@ impl HookEntry {
         Self {
             hook: spec.hook,
             timeout_ms: u64::try_from(spec.policy.timeout.as_millis()).unwrap_or(u64::MAX),
+            max_bytes: spec.policy.max_bytes,
             on_error: spec.policy.on_error,
             required: spec.policy.required,
             before: owned(spec.policy.before),

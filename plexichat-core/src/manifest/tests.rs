@@ -159,14 +159,14 @@ fn what_does_not_fit_the_shape() {
         /type: expected one of `ai_provider`, `security`, `interface`, `automation` (did you mean `security`?)"#]],
     );
     check_with(
-        json!({"hooks": [{"hook": "scan_file", "timeout_ms": -1}], "name": "Echo"}),
+        json!({"hooks": [{"hook": "scan_reply", "timeout_ms": -1}], "name": "Echo"}),
         expect![[r#"
-        /hooks/0/on_error: is required and missing (What happens when the call fails)
-        /hooks/0/required: is required and missing (Whether messages are refused while the plugin is disabled)
-        /hooks/0/before: is required and missing (Plugins whose same hook runs after this one)
-        /hooks/0/after: is required and missing (Plugins whose same hook runs before this one)
-        /hooks/0/hook: expected one of `rewrite_message`, `scan_message`
-        /hooks/0/timeout_ms: must be at least 0"#]],
+            /hooks/0/on_error: is required and missing (What happens when the call fails)
+            /hooks/0/required: is required and missing (Whether messages are refused while the plugin is disabled)
+            /hooks/0/before: is required and missing (Plugins whose same hook runs after this one)
+            /hooks/0/after: is required and missing (Plugins whose same hook runs before this one)
+            /hooks/0/hook: expected one of `rewrite_message`, `scan_message`, `scan_file`
+            /hooks/0/timeout_ms: must be at least 0"#]],
     );
     check_with(
         json!({"name": "Echo"}),
@@ -260,6 +260,19 @@ fn what_no_manifest_may_say() {
         /hooks/1/timeout_ms: must be more than nothing and at most 5000 ms
         /hooks/1/before/0: this is the plugin itself
         /hooks/1/after/0: `?` is no plugin name: lower-case letters and digits in words joined by `-`, starting with a letter, at most 40 characters"#]],
+    );
+    let hook = |hook: &str, most: Value| {
+        json!({"hook": hook, "timeout_ms": 60_000, "max_bytes": most, "on_error": "closed", "required": false,
+               "before": [], "after": []})
+    };
+    check_with(
+        json!({"hooks": [hook("scan_message", json!(1)), hook("scan_file", json!(0)), hook("scan_file", json!(null))]}),
+        expect![[r#"
+            /hooks/2: `scan_file` stands here twice
+            /hooks/0/timeout_ms: must be more than nothing and at most 5000 ms
+            /hooks/0/max_bytes: `scan_message` sees no files
+            /hooks/1/max_bytes: has to be more than nothing
+            /hooks/2/max_bytes: a hook that sees files needs it"#]],
     );
 }
 

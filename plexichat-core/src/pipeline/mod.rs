@@ -17,6 +17,7 @@ pub mod message;
 pub mod ports;
 mod refusal;
 mod scan;
+mod scan_file;
 mod told;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use self::ports::{
     Access, Announcer, Commit, Committed, Delivery, Fanout, MessageStore, Outbox, Outcome, Posting, RoomPolicy,
 };
 pub use self::refusal::Refusal;
+pub use self::scan_file::{FileContent, FileReport, FileVerdict};
 
 use self::limits::Limiter;
 use self::ports::Tail;

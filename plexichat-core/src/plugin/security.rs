@@ -1,10 +1,12 @@
-//! The role of security plugins: what sees every message before it is stored. Knows no pipeline.
+//! The role of security plugins: what sees every message and every file before it is stored. Knows no pipeline.
 
 use async_trait::async_trait;
 
+use crate::canary::Canary;
+use crate::file::{FileBody, FileMeta};
 use crate::message::{MessagePatch, MessageView, ScanError, Verdict};
 
-/// Judges messages before they are stored.
+/// Judges messages and files before they are stored.
 ///
 /// Put `#[plexichat::role]` on the implementation: it applies `async_trait` and records which methods the block has, so
 /// that a hook nobody implements costs nothing. Times and what happens on failure are set in `#[plexichat::plugin]`.
@@ -37,5 +39,25 @@ pub trait Security: Send + Sync + 'static {
     async fn scan_message(&self, message: &MessageView<'_>) -> Result<Verdict, ScanError> {
         let _ = message;
         Ok(Verdict::Allow)
+    }
+
+    /// Judges a file before anybody may have it. All scanners run at once, each with a reader of its own; the first
+    /// rejection cancels the rest. A file larger than the hook's `max_bytes` (50 MiB where the attribute says nothing)
+    /// the plugin is not asked about: its policy decides, as if it had returned [`ScanError::TooLarge`].
+    ///
+    /// # Errors
+    /// The scanner could not form an opinion; its policy decides (`closed` by default: nobody gets the file).
+    ///
+    /// # Cancel safety
+    /// The call is dropped when its time is up or another scanner rejected the file.
+    async fn scan_file(&self, file: &FileMeta, body: FileBody<'_>) -> Result<Verdict, ScanError> {
+        let _ = (file, body);
+        Ok(Verdict::Allow)
+    }
+
+    /// Samples that this scanner must object to as it is configured now. The host shows them to it when it starts and every
+    /// hour: a scanner that lets one pass has gone blind, and its policy decides until it objects again.
+    fn canaries(&self) -> Vec<Canary> {
+        Vec::new()
     }
 }

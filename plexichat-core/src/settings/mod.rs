@@ -199,6 +199,8 @@ pub enum IsolationLevel {
 pub struct HookSettings {
     /// How long a call may take, at most [`Hook::timeout_max`].
     pub timeout: Option<Duration>,
+    /// The largest file that the plugin is asked about, at most what its descriptor says.
+    pub max_bytes: Option<u64>,
     /// What happens when it fails. `open` counts only where the plugin's attribute says so too.
     pub on_error: Option<FailMode>,
 }

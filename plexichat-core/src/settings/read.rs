@@ -315,13 +315,15 @@ impl Reader<'_> {
             isolation: self.value::<IsolationLevel>(&at(&["isolation"])).unwrap_or_default(),
             ..PluginSettings::default()
         };
-        for hook in [Hook::RewriteMessage, Hook::ScanMessage] {
+        for hook in Hook::ALL.iter().copied() {
             let place = at(&["hooks", hook.as_str()]);
             if self.merged.at(&place).is_some() {
-                let timeout = self.duration(&format!("{place}/timeout"), hook.timeout_max());
-                settings
-                    .hooks
-                    .insert(hook, HookSettings { timeout, on_error: self.value(&format!("{place}/on_error")) });
+                let said = HookSettings {
+                    timeout: self.duration(&format!("{place}/timeout"), hook.timeout_max()),
+                    max_bytes: self.bytes(&format!("{place}/max_bytes")),
+                    on_error: self.value(&format!("{place}/on_error")),
+                };
+                settings.hooks.insert(hook, said);
             }
         }
         let defaults = Timeouts::default();
@@ -374,6 +376,14 @@ impl Reader<'_> {
         }
     }
 
+    fn bytes(&mut self, pointer: &str) -> Option<u64> {
+        self.parse(pointer, |text| match bytes(text) {
+            Some(0) => Err(Problem::new("", "has to be more than nothing")),
+            Some(bytes) => Ok(bytes),
+            None => Err(Problem::new("", "this is no size").hint("a number and `KiB`, `MiB` or `GiB`: `50MiB`")),
+        })
+    }
+
     fn duration(&mut self, pointer: &str, most: Duration) -> Option<Duration> {
         self.parse(pointer, |text| match duration(text) {
             Some(time) if !time.is_zero() && time <= most => Ok(time),
@@ -383,6 +393,20 @@ impl Reader<'_> {
             }
         })
     }
+}
+
+/// Reads `512KiB`, `50MiB`, `2GiB` or a plain number of bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let unit_at = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let shift = match unit.trim() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// Reads `500ms`, `10s` or `2m`.

@@ -98,12 +98,21 @@ enum Isolation {
 struct Hooks {
     rewrite_message: Option<Hook>,
     scan_message: Option<Hook>,
+    scan_file: Option<FileHook>,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Hook {
     timeout: Option<String>,
+    on_error: Option<FailMode>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileHook {
+    timeout: Option<String>,
+    max_bytes: Option<String>,
     on_error: Option<FailMode>,
 }
 

@@ -134,7 +134,7 @@ grant = ["netwrk_access", "post_messages"]
 hosts = ["https://example.org", "example.org:443", "a b", "x:0", "[::1]:5"]
 isolation = "process"
 hooks.scan_message = { timeout = "6s", on_eror = "open" }
-hooks.scan_file = {}
+hooks.scan_file = { timeout = "2m", max_bytes = "50MB", size = 3 }
 timeouts.event = "soon"
 [plugins.echo.config]
 limit = 101
@@ -150,7 +150,7 @@ words = [{ word = 1 }, { word = "a", tokn = "hunter2" }]
             PLEXICHAT__: this variable names no setting; it has to look like `PLEXICHAT__SERVER__LISTEN`
             plexichat.toml:12:1: /plugins/echo/enabled: expected true or false, found text
             plexichat.toml:13:10: /plugins/echo/grant/0: expected one of `network_access`, `file_system_read`, `file_system_write`, `user_data_access`, `post_messages`, `ai_access`, `admin_access` (did you mean `network_access`?)
-            plexichat.toml:17:7: /plugins/echo/hooks/scan_file: unknown key `scan_file` (there is `rewrite_message`, `scan_message`)
+            plexichat.toml:17:57: /plugins/echo/hooks/scan_file/size: unknown key `size` (there is `max_bytes`, `on_error`, `timeout`)
             plexichat.toml:16:40: /plugins/echo/hooks/scan_message/on_eror: unknown key `on_eror` (did you mean `on_error`?)
             plexichat.toml:6:1: /server/data_dir: expected text, found a whole number
             PLEXICHAT__SERVER__DATADIR: /server/datadir: unknown key `datadir` (did you mean `data_dir`?)
@@ -162,6 +162,8 @@ words = [{ word = 1 }, { word = "a", tokn = "hunter2" }]
             plexichat.toml:14:52: /plugins/echo/hosts/2: this is no host (a name or an address, with or without a port: `api.example.org:443`)
             plexichat.toml:14:59: /plugins/echo/hosts/3: this is no host (a name or an address, with or without a port: `api.example.org:443`)
             plexichat.toml:16:24: /plugins/echo/hooks/scan_message/timeout: must be more than nothing and at most 5 s
+            plexichat.toml:17:21: /plugins/echo/hooks/scan_file/timeout: must be more than nothing and at most 60 s
+            plexichat.toml:17:37: /plugins/echo/hooks/scan_file/max_bytes: this is no size (a number and `KiB`, `MiB` or `GiB`: `50MiB`)
             plexichat.toml:18:10: /plugins/echo/timeouts/event: this is no length of time (a number and `ms`, `s` or `m`: `500ms`, `10s`)
             plexichat.toml:8:10: /plugins/eco: no plugin of this name is linked into this binary (did you mean `echo`?)
             PLEXICHAT__PLUGINS__WORD_FILTR__ENABLED: /plugins/word-filtr: no plugin of this name is linked into this binary (did you mean `word-filter`?)
@@ -206,6 +208,7 @@ fn later_layers_win_and_every_value_knows_its_origin() {
         [plugins.echo]
         isolation = "inline"
         hooks.scan_message.timeout = "1500ms"
+        hooks.scan_file = { timeout = "30s", max_bytes = "2MiB", on_error = "quarantine" }
         [plugins.echo.config]
         limit = 3
         api_key = { file = "/nowhere" }
@@ -223,6 +226,12 @@ fn later_layers_win_and_every_value_knows_its_origin() {
     let echo = settings.plugin(&LINKED[0].plugin_name());
     assert_eq!((echo.enabled, echo.isolation), (Some(true), IsolationLevel::Inline));
     assert_eq!(echo.hooks[&Hook::ScanMessage].timeout, Some(Duration::from_millis(1500)));
+    let files = HookSettings {
+        timeout: Some(Duration::from_secs(30)),
+        max_bytes: Some(2 << 20),
+        on_error: Some(FailMode::Quarantine),
+    };
+    assert_eq!(echo.hooks[&Hook::ScanFile], files);
     let filter = settings.plugin(&LINKED[1].plugin_name());
     assert_eq!(filter.grant, Some(PermissionSet::of(&[Permission::NetworkAccess])));
     assert_eq!(settings.pinned("/plugins/echo/enabled"), None);
@@ -241,7 +250,7 @@ fn later_layers_win_and_every_value_knows_its_origin() {
         /Base-Url PLEXICHAT__PLUGINS__ECHO__CONFIG__BASE_URL
         /action default
         /api_key PLEXICHAT__PLUGINS__ECHO__CONFIG__API_KEY
-        /limit plexichat.toml:9:9
+        /limit plexichat.toml:10:9
         /map/a default
         /prefix the API
         /words default"#]]

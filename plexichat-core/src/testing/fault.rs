@@ -6,10 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
+use crate::canary::Canary;
 use crate::command::{CommandCall, CommandReply};
 use crate::descriptor::{Descriptor, Hook, Instance};
 use crate::error::{PluginError, Result};
 use crate::event::Event;
+use crate::file::{FileBody, FileMeta};
 use crate::message::{MessagePatch, MessageView, ScanError, Verdict};
 use crate::plugin::Health;
 use crate::plugin::security::Security;
@@ -138,5 +140,17 @@ impl Security for Faulty {
             Some(security) => security.scan_message(message).await,
             None => Ok(Verdict::Allow),
         }
+    }
+
+    async fn scan_file(&self, file: &FileMeta, body: FileBody<'_>) -> std::result::Result<Verdict, ScanError> {
+        self.faults.strike_scan(Hook::ScanFile).await?;
+        match self.instance.security() {
+            Some(security) => security.scan_file(file, body).await,
+            None => Ok(Verdict::Allow),
+        }
+    }
+
+    fn canaries(&self) -> Vec<Canary> {
+        self.instance.security().map(|security| security.canaries()).unwrap_or_default()
     }
 }

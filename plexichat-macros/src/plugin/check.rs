@@ -6,7 +6,7 @@ use syn::{ItemStruct, LitStr, Path};
 use super::parse::{Args, Emit, Policy};
 use crate::errors::Errors;
 use crate::words::{self, Hook};
-use crate::{duration, names, suggest};
+use crate::{duration, names, size, suggest};
 
 /// The category of a plugin that names none.
 const CATEGORY: &str = "other";
@@ -41,6 +41,8 @@ pub(crate) struct HookPolicy {
     /// The variant of `plexichat::descriptor::Hook`.
     pub(crate) variant: &'static str,
     pub(crate) timeout_ms: Option<u64>,
+    /// The largest file, for a hook that sees files.
+    pub(crate) max_bytes: Option<u64>,
     /// The variant of `plexichat::descriptor::FailMode`.
     pub(crate) on_error: Option<&'static str>,
     pub(crate) required: bool,
@@ -104,6 +106,7 @@ impl Spec {
             option: policy.hook,
             variant: hook.variant,
             timeout_ms: policy.timeout.and_then(|text| timeout(&text, hook, errors)),
+            max_bytes: policy.max_bytes.and_then(|text| max_bytes(&text, errors)),
             on_error: policy.on_error.and_then(|text| fail_mode(&text, errors)),
             required: policy.required,
             before,
@@ -274,9 +277,14 @@ fn timeout(text: &LitStr, hook: &Hook, errors: &Errors) -> Option<u64> {
     };
     if milliseconds > hook.timeout_max {
         let longest = duration::shown(hook.timeout_max);
-        errors.under(text, format!("`{}` may take at most {longest}: every message waits for it", hook.method));
+        errors.under(text, format!("`{}` may take at most {longest}: every {} waits for it", hook.method, hook.waits));
     }
     Some(milliseconds)
+}
+
+fn max_bytes(text: &LitStr, errors: &Errors) -> Option<u64> {
+    let bytes = size::bytes(&text.value());
+    bytes.map_err(|message| errors.under(text, message)).ok()
 }
 
 fn fail_mode(text: &LitStr, errors: &Errors) -> Option<&'static str> {

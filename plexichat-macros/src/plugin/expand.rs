@@ -146,12 +146,17 @@ fn policy(policy: &HookPolicy) -> TokenStream {
         Some(mode) => quote!(::plexichat::descriptor::FailMode::#mode),
         None => quote!(#hook.default_policy().on_error),
     };
+    let max_bytes = match policy.max_bytes {
+        Some(bytes) => quote!(::core::option::Option::Some(#bytes)),
+        None => quote!(#hook.default_policy().max_bytes),
+    };
     let HookPolicy { required, before, after, .. } = policy;
     quote! {
         ::plexichat::descriptor::HookSpec {
             hook: #hook,
             policy: ::plexichat::descriptor::HookPolicy {
                 timeout: #timeout,
+                max_bytes: #max_bytes,
                 on_error: #on_error,
                 required: #required,
                 before: &[#(#before),*],

@@ -22,11 +22,15 @@ const OPTIONS: Known<'_> = Known {
         "absolute",
         "rewrite_message",
         "scan_message",
+        "scan_file",
     ],
     later: words::LATER_HOOKS,
 };
 
 const POLICY_OPTIONS: &[&str] = &["timeout", "on_error", "required", "before", "after"];
+
+/// The policy of a hook that sees files.
+const FILE_POLICY_OPTIONS: &[&str] = &["timeout", "max_bytes", "on_error", "required", "before", "after"];
 
 /// The attribute as it was written.
 #[derive(Default)]
@@ -55,6 +59,7 @@ pub(crate) enum Emit {
 pub(crate) struct Policy {
     pub(crate) hook: Ident,
     pub(crate) timeout: Option<LitStr>,
+    pub(crate) max_bytes: Option<LitStr>,
     pub(crate) on_error: Option<LitStr>,
     pub(crate) required: bool,
     pub(crate) before: Vec<LitStr>,
@@ -120,9 +125,17 @@ fn emits(entry: Entry, errors: &Errors) -> Vec<Emit> {
 
 fn policy(entry: Entry, errors: &Errors) -> Policy {
     let hook = entry.name.clone();
-    let mut policy =
-        Policy { hook, timeout: None, on_error: None, required: false, before: Vec::new(), after: Vec::new() };
-    if words::LATER_HOOKS.contains(&policy.hook.to_string().as_str()) {
+    let mut policy = Policy {
+        hook,
+        timeout: None,
+        max_bytes: None,
+        on_error: None,
+        required: false,
+        before: Vec::new(),
+        after: Vec::new(),
+    };
+    let name = policy.hook.to_string();
+    if words::LATER_HOOKS.contains(&name.as_str()) {
         // `check` says that the hook is not there yet; what stands in the parentheses does not matter then.
         return policy;
     }
@@ -134,10 +147,13 @@ fn policy(entry: Entry, errors: &Errors) -> Policy {
         );
         return policy;
     };
-    let known = Known { owner: &what, options: POLICY_OPTIONS, later: &[] };
+    let sees_files = words::SECURITY_HOOKS.iter().any(|hook| hook.method == name && hook.sees_files);
+    let options = if sees_files { FILE_POLICY_OPTIONS } else { POLICY_OPTIONS };
+    let known = Known { owner: &what, options, later: &[] };
     for entry in options::entries(group.stream(), &known, errors) {
         match entry.name.to_string().as_str() {
             "timeout" => policy.timeout = entry.text("200ms", errors),
+            "max_bytes" => policy.max_bytes = entry.text("50MiB", errors),
             "on_error" => policy.on_error = entry.text("closed", errors),
             "required" => policy.required = entry.flag(errors).is_some(),
             "before" => policy.before = entry.texts("\"other-plugin\"", errors),

@@ -42,6 +42,7 @@ fn expands_with_everything_said() {
         absolute("/v1/filter"),
         scan_message(timeout = "2s", on_error = "open", required, before("a"), after("b")),
         rewrite_message(timeout = "50ms"),
+        scan_file(max_bytes = "2MiB"),
     );
     let code = expand(
         attribute,
@@ -95,7 +96,7 @@ fn every_mistake_is_found_at_once() {
         quote!(provides(Securty), permissions(NetworkAcess, Everything), core = "x", colour = "red", tags("A")),
         "plexichat-echo",
         expect![[r#"
-            unknown option `colour` of `#[plexichat::plugin]`; there are `provides`, `permissions`, `name`, `category`, `tags`, `core`, `requires`, `emits`, `absolute`, `rewrite_message` and `scan_message`
+            unknown option `colour` of `#[plexichat::plugin]`; there are `provides`, `permissions`, `name`, `category`, `tags`, `core`, `requires`, `emits`, `absolute`, `rewrite_message`, `scan_message` and `scan_file`
             unknown role `Securty`; did you mean `Security`?
             unknown permission `NetworkAcess`; did you mean `NetworkAccess`?
             unknown permission `Everything`; there are `NetworkAccess`, `FileSystemRead`, `FileSystemWrite`, `UserDataAccess`, `PostMessages`, `AiAccess` and `AdminAccess`

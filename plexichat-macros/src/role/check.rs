@@ -33,6 +33,13 @@ pub(crate) fn check(block: &ItemImpl, errors: &Errors) -> Option<Spec> {
     for method in &block.items {
         let ImplItem::Fn(method) = method else { continue };
         let name = method.sig.ident.to_string();
+        if words::SECURITY_METHODS.contains(&name.as_str()) {
+            if let Some(token) = method.sig.asyncness {
+                errors.under(token, format!("`{name}` is a plain function; write `fn {name}`"));
+                spec.strangers.push(method.sig.ident.clone());
+            }
+            continue;
+        }
         let Some(hook) = words::SECURITY_HOOKS.iter().find(|hook| hook.method == name) else {
             errors.under(&method.sig.ident, unknown_method(&spec.role, &name));
             spec.strangers.push(method.sig.ident.clone());
@@ -49,7 +56,7 @@ pub(crate) fn check(block: &ItemImpl, errors: &Errors) -> Option<Spec> {
         errors.under(
             &spec.role,
             format!(
-                "this block has no method, so nobody would ever call it; `{}` has {}",
+                "this block has no hook, so nobody would ever call it; `{}` has {}",
                 spec.role,
                 suggest::list(&hooks)
             ),
@@ -80,7 +87,8 @@ fn unknown_method(role: &Ident, name: &str) -> String {
     if words::LATER_HOOKS.contains(&name) {
         return format!("this version of the SDK does not have the hook `{name}` yet");
     }
-    let known: Vec<&str> = words::SECURITY_HOOKS.iter().map(|hook| hook.method).collect();
+    let hooks = words::SECURITY_HOOKS.iter().map(|hook| hook.method);
+    let known: Vec<&str> = hooks.chain(words::SECURITY_METHODS.iter().copied()).collect();
     let unknown = suggest::unknown_of("method", name, &format!("`{role}`"), &known);
     match suggest::nearest(name, &known) {
         Some(_) => unknown,

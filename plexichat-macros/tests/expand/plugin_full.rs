@@ -16,6 +16,9 @@ pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
                 hook: ::plexichat::descriptor::Hook::ScanMessage,
                 policy: ::plexichat::descriptor::HookPolicy {
                     timeout: ::core::time::Duration::from_millis(2000u64),
+                    max_bytes: ::plexichat::descriptor::Hook::ScanMessage
+                        .default_policy()
+                        .max_bytes,
                     on_error: ::plexichat::descriptor::FailMode::Open,
                     required: true,
                     before: &["a"],
@@ -26,7 +29,25 @@ pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
                 hook: ::plexichat::descriptor::Hook::RewriteMessage,
                 policy: ::plexichat::descriptor::HookPolicy {
                     timeout: ::core::time::Duration::from_millis(50u64),
+                    max_bytes: ::plexichat::descriptor::Hook::RewriteMessage
+                        .default_policy()
+                        .max_bytes,
                     on_error: ::plexichat::descriptor::Hook::RewriteMessage
+                        .default_policy()
+                        .on_error,
+                    required: false,
+                    before: &[],
+                    after: &[],
+                },
+            },
+            ::plexichat::descriptor::HookSpec {
+                hook: ::plexichat::descriptor::Hook::ScanFile,
+                policy: ::plexichat::descriptor::HookPolicy {
+                    timeout: ::plexichat::descriptor::Hook::ScanFile
+                        .default_policy()
+                        .timeout,
+                    max_bytes: ::core::option::Option::Some(2097152u64),
+                    on_error: ::plexichat::descriptor::Hook::ScanFile
                         .default_policy()
                         .on_error,
                     required: false,
@@ -115,6 +136,14 @@ const _: () = {
     ) {
         ::core::panic!(
             "`rewrite_message(..)` sets the policy of a hook that `Filter` does not have: write `async fn rewrite_message` in its `#[plexichat::role] impl Security`, or take the policy away"
+        );
+    }
+    if !::plexichat::__private::has_hook(
+        <Filter>::PLEXICHAT_SECURITY.hooks,
+        ::plexichat::descriptor::Hook::ScanFile,
+    ) {
+        ::core::panic!(
+            "`scan_file(..)` sets the policy of a hook that `Filter` does not have: write `async fn scan_file` in its `#[plexichat::role] impl Security`, or take the policy away"
         );
     }
 };

@@ -1,7 +1,7 @@
 //! A hook that this version does not have.
 use plexichat::prelude::*;
 
-#[plexichat::plugin(provides(Security), scan_file(timeout = "10s"))]
+#[plexichat::plugin(provides(Security), scan_reply(timeout = "10s"))]
 pub struct Mine;
 
 impl Plugin for Mine {

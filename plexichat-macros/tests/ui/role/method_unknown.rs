@@ -20,7 +20,7 @@ impl Security for Mine {
 
     fn helper(&self) {}
 
-    async fn scan_file(&self) {}
+    async fn scan_reply(&self) {}
 }
 
 fn main() {}
