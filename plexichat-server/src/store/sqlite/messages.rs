@@ -16,7 +16,7 @@ use super::values::{bound, count, identifier, kind_word, origin_word, state_word
 
 /// What [`stored_row`] reads.
 pub(super) const COLUMNS: &str = "messages.id, rooms.id, seq, text, author_kind, author_id, author_name, reply_to, state, \
-                                  revision, messages.created_at";
+                                  messages.revision, messages.created_at";
 
 /// Numbers messages and inserts them. It remembers where each room stands, so that an insert looks nothing up.
 pub(super) struct Appender {
