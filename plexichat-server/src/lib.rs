@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use plexichat::Descriptor;
 
 pub mod auth;
+mod backup;
 mod cli;
 pub mod data_dir;
 mod egress;

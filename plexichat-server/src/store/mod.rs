@@ -12,5 +12,5 @@ pub use act::Act;
 pub use rows::{CreateError, NewToken, Role, Room, Scope, StoredToken, TokenId, TokenInfo, User};
 pub use sqlite::{
     Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, InvalidAnchor, OpenError, Store,
-    verify_audit_file,
+    check_file, snapshot, verify_audit_file,
 };

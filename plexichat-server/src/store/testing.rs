@@ -1,7 +1,7 @@
 //! For tests only: a store in a directory of its own behind a pipeline without plugins. Knows nothing of HTTP.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -49,6 +49,10 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().expect("a directory") }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn database(&self) -> PathBuf {

@@ -13,6 +13,7 @@ mod outbox;
 mod plugins;
 mod readers;
 mod rooms;
+mod snapshot;
 mod values;
 mod writer;
 
@@ -34,6 +35,7 @@ pub use audit::Audit;
 pub use chain::{Anchor, AuditFinding, AuditQuery, AuditReport, AuditRow, InvalidAnchor, verify_audit_file};
 use changes::Tx;
 use readers::Readers;
+pub use snapshot::{check_file, snapshot};
 use writer::Writer;
 
 /// The server's store. Cheap to clone; all clones are one store.
