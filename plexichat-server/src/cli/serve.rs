@@ -26,6 +26,7 @@ use crate::data_dir::DataDir;
 use crate::egress::{Egress, Reach};
 use crate::http::edge::{Edge, EdgeSettings};
 use crate::http::{self, App, BundleInfo, accept};
+use crate::live::beat;
 use crate::live::hub::Hub;
 use crate::outbox::Outbox;
 use crate::ports::SystemClock;
@@ -142,6 +143,7 @@ async fn serve(
         stopping: stopping.clone(),
         document,
     });
+    let presence = tokio::spawn(beat::tell_presence(app.hub.clone(), host.bus.clone(), stopping.clone()));
     let mut serving = tokio::spawn(accept::serve(listener, http::service(&app), stopping, DRAIN));
     let upkeep = tokio::spawn(async move {
         loop {
@@ -195,6 +197,7 @@ async fn serve(
         }
     }
     upkeep.abort();
+    presence.abort();
     let _ = std::fs::remove_file(data_dir.path().join(ADDRESS_FILE));
     if ended.is_ok() {
         tracing::info!("stopped");

@@ -14,8 +14,10 @@ mod messages;
 mod openapi;
 mod output;
 mod plugins;
+mod presence;
 mod rooms;
 mod routes;
+mod stream;
 mod tokens;
 mod websocket;
 

@@ -12,7 +12,7 @@ use axum::handler::Handler;
 
 use super::app::App;
 use super::auth::{Needs, authorize};
-use super::{audit, bundle, health, messages, openapi, plugins, rooms, tokens, websocket};
+use super::{audit, bundle, health, messages, openapi, plugins, presence, rooms, stream, tokens, websocket};
 use crate::store::{Role, Scope};
 
 /// One row of the table.
@@ -67,6 +67,8 @@ pub(crate) fn table() -> Vec<Route> {
         row(Get, "/api/v1/rooms/{id}", READ, "Show a room", &[], rooms::show),
         row(Get, "/api/v1/rooms/{id}/messages", READ, "Read a part of the history", &[], messages::history),
         row(Post, "/api/v1/rooms/{id}/messages", WRITE, "Send a message", &[429, 507], messages::send),
+        row(Get, "/api/v1/rooms/{id}/stream", READ, "Follow a room as server-sent events", &[409], stream::follow),
+        row(Get, "/api/v1/presence", READ, "Who is here", &[], presence::list),
         row(Get, "/api/v1/ws", READ, "Open a WebSocket", &[426], websocket::open),
         row(Get, "/api/v1/plugins", READ, "List the linked plugins", &[], plugins::list),
         row(Get, "/api/v1/plugins/{name}", READ, "Show a plugin", &[], plugins::show),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use aide::generate::GenContext;
 use aide::openapi::{Operation, Response as Documented, StatusCode as DocumentedStatus};
 use aide::{OperationInput, OperationOutput};
-use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use hyper::upgrade::OnUpgrade;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::accept::Permit;
 use super::app::App;
@@ -20,7 +21,9 @@ use crate::live::websocket::{self, Session};
 
 /// A request that asks for a WebSocket, and its connection's place.
 pub(crate) struct Upgrade {
-    upgrade: WebSocketUpgrade,
+    upgrade: OnUpgrade,
+    /// What proves to the client that WebSocket is understood here.
+    accept: HeaderValue,
     origin: Result<(), ApiError>,
     permit: Option<Permit>,
 }
@@ -31,13 +34,39 @@ impl FromRequestParts<Arc<App>> for Upgrade {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let origin = check_origin(&parts.headers, app.public_url.as_deref());
         let permit = parts.extensions.get::<Permit>().cloned();
-        let upgrade = WebSocketUpgrade::from_request_parts(parts, app).await.map_err(|rejection| {
-            ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", rejection.body_text())
-                .hint("open this address with a WebSocket client")
-                .header(header::UPGRADE, axum::http::HeaderValue::from_static("websocket"))
-        })?;
-        Ok(Self { upgrade, origin, permit })
+        let accept = check_handshake(&parts.method, &parts.headers).map_err(not_asked)?;
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let upgrade = upgrade.ok_or_else(|| not_asked("this connection cannot be taken over"))?;
+        Ok(Self { upgrade, accept, origin, permit })
     }
+}
+
+fn not_asked(what: &str) -> ApiError {
+    ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", format!("no WebSocket can be opened: {what}"))
+        .hint("open this address with a WebSocket client")
+        .header(header::UPGRADE, HeaderValue::from_static("websocket"))
+}
+
+/// The handshake of RFC 6455; what is to be answered to its key.
+fn check_handshake(method: &Method, headers: &HeaderMap) -> Result<HeaderValue, &'static str> {
+    let has = |name: header::HeaderName, word: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(word))
+    };
+    if method != Method::GET {
+        return Err("the method is not GET");
+    }
+    if !has(header::CONNECTION, "upgrade") {
+        return Err("the header `Connection: Upgrade` is missing");
+    }
+    if !has(header::UPGRADE, "websocket") {
+        return Err("the header `Upgrade: websocket` is missing");
+    }
+    if !has(header::SEC_WEBSOCKET_VERSION, "13") {
+        return Err("the header `Sec-WebSocket-Version: 13` is missing");
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or("the header `Sec-WebSocket-Key` is missing")?;
+    HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(|_| "its key cannot be answered")
 }
 
 impl OperationInput for Upgrade {}
@@ -59,17 +88,26 @@ pub(crate) async fn open(
         pipeline: app.host.pipeline.clone(),
         store: app.store.clone(),
         hub: app.hub.clone(),
+        bus: app.host.bus.clone(),
         server: websocket::Server { name: app.bundle.name.clone(), version: app.bundle.version.clone() },
         text_bytes: app.text_bytes,
         stopping: app.stopping.clone(),
     };
-    let permit = upgrade.permit;
-    let response = websocket::limited(upgrade.upgrade).on_upgrade(async move |socket| {
-        session.run(socket).await;
+    let Upgrade { upgrade, accept, permit, .. } = upgrade;
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(upgraded) => session.run(upgraded).await,
+            Err(error) => tracing::debug!(%error, "a connection was gone before WebSocket was spoken"),
+        }
         // The connection's place is free only now.
         drop(permit);
     });
-    Ok(Switched(response))
+    let headers = [
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    Ok(Switched((StatusCode::SWITCHING_PROTOCOLS, headers).into_response()))
 }
 
 /// A page of another site must not speak for whoever looks at it. Programs send no origin.
@@ -120,6 +158,26 @@ mod tests {
             headers.insert(header::ORIGIN, origin.parse().unwrap());
         }
         assert_eq!(check_origin(&headers, public_url).is_ok(), allowed, "{origin:?} {public_url:?}");
+    }
+
+    #[test]
+    fn a_handshake_is_whole() {
+        let whole = [
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let headers = |left_out: usize| {
+            let named = whole.iter().enumerate().filter(|(index, _)| *index != left_out);
+            named.map(|(_, (name, value))| (name.parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>()
+        };
+        // The example of RFC 6455.
+        assert_eq!(check_handshake(&Method::GET, &headers(9)).unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        (0..4).for_each(|left_out| {
+            check_handshake(&Method::GET, &headers(left_out)).unwrap_err();
+        });
+        check_handshake(&Method::POST, &headers(9)).unwrap_err();
     }
 
     #[test]

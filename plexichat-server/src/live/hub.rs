@@ -2,45 +2,27 @@
 //! bounded queue. One that is too slow, or that comes back, reads what it missed from the store, and only when that is
 //! too much it is told to read the history itself. Knows no socket.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use axum::extract::ws::Utf8Bytes;
-use plexichat::id::RoomId;
+use plexichat::id::{RoomId, UserId};
 use plexichat::message::StoredRow;
 use plexichat::pipeline::{Fanout, Message, MessageStore, Stored};
 use plexichat::store::StoreError;
-use serde::Serialize;
-use tokio::sync::Notify;
 
-/// How many messages one connection's queue holds, and how many bytes of them.
-const QUEUE_MESSAGES: usize = 256;
-const QUEUE_BYTES: usize = 1 << 20;
+use super::frame::{Content, Frame, Named};
+use super::presence::{News, Presence, Status};
+use super::queue::{BATCH_BYTES, Behind, Connection, Standing};
+use crate::store::User;
 
 /// How many rooms one connection may listen to.
-const ROOMS: usize = 1000;
+pub(super) const ROOMS: usize = 1000;
 
 /// How many missed messages are sent before the client is told to read the rest itself.
 const CATCH_UP: u32 = 1000;
 
 /// How many missed messages are read at once.
-const PAGE: u32 = 100;
-
-/// What is sent, as JSON text: `{"type": "message", …}` with the message's own fields beside the type, as the REST API
-/// shows a message; `{"type": "gap", "room_id": …, "from_seq": …}` where a client must read the history itself.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Frame<'a> {
-    Message(&'a StoredRow),
-    Gap { room_id: RoomId, from_seq: u64 },
-}
-
-impl Frame<'_> {
-    fn to_text(&self) -> Result<Utf8Bytes, StoreError> {
-        let text = serde_json::to_string(self);
-        text.map(Utf8Bytes::from).map_err(|error| StoreError::Failed(format!("writing a frame: {error}")))
-    }
-}
+const PAGE: u32 = 32;
 
 /// Everybody who listens. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -52,50 +34,7 @@ struct Inner {
     store: Arc<dyn MessageStore>,
     /// The lists are shared while a message goes out, so that nobody waits for a long one.
     rooms: RwLock<Listeners>,
-}
-
-/// One connection's queue, and where it stands in each room.
-#[derive(Default)]
-struct Connection {
-    state: Mutex<State>,
-    wake: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Utf8Bytes>,
-    bytes: usize,
-    /// How many frames were ever put into the queue, and how many were taken.
-    put: u64,
-    taken: u64,
-    rooms: HashMap<RoomId, Standing>,
-    /// The rooms to be read from the store, each once.
-    behind: VecDeque<Behind>,
-    /// How many times a room was joined.
-    joins: u64,
-    closed: bool,
-}
-
-/// How far a connection got in a room.
-#[derive(Debug, Clone, Copy)]
-struct Standing {
-    /// Tells a room that was left and joined again from the one before.
-    join: u64,
-    /// The last message that is in the queue or was sent; nothing where it listens from now on.
-    sent: Option<u64>,
-    /// The last message that was delivered since it joined, sent or not.
-    delivered: u64,
-    /// How many missed messages were sent since it fell behind; nothing where it is not behind.
-    catching_up: Option<u32>,
-}
-
-/// A room to be read from the store.
-#[derive(Debug, Clone, Copy)]
-struct Behind {
-    room: RoomId,
-    join: u64,
-    /// The frames before this one are in the queue still and are sent first.
-    after: u64,
+    presence: Mutex<Presence>,
 }
 
 /// The connection listens to as many rooms as it may.
@@ -121,23 +60,68 @@ pub struct Frames {
 impl Hub {
     /// A hub that reads from this store what a connection missed.
     pub fn new(store: Arc<dyn MessageStore>) -> Self {
-        Self { inner: Arc::new(Inner { store, rooms: RwLock::default() }) }
+        Self { inner: Arc::new(Inner { store, rooms: RwLock::default(), presence: Mutex::default() }) }
     }
 
-    /// A new connection, which listens to nothing yet.
-    pub fn connect(&self) -> (Subscriber, Frames) {
-        let connection = Arc::<Connection>::default();
+    /// A new connection of this person, which listens to nothing yet.
+    pub fn connect(&self, user: &User) -> (Subscriber, Frames) {
+        let connection = Arc::new(Connection::new(user.id));
+        self.inner.presence().connect(user.id);
         let subscriber = Subscriber { hub: self.inner.clone(), connection: connection.clone() };
         (subscriber, Frames { hub: self.inner.clone(), connection, store_first: false })
     }
 
+    /// Tells the room's other listeners that somebody is typing. Who is slow misses it.
+    pub fn typing(&self, room: RoomId, user: &User) {
+        self.pass(room, user.id, &Content::Typing { room_id: room, user: Named { id: user.id, name: &user.name } });
+    }
+
+    /// Whether somebody is here.
+    pub fn status(&self, user: UserId) -> Status {
+        self.inner.presence().status(user)
+    }
+
+    /// Tells listeners who came and went since, of so many people at most; whoever plugins are to be told of.
+    pub(super) fn tell_presence(&self, now: std::time::Instant, limit: usize) -> Vec<(UserId, Status)> {
+        let news = self.inner.presence().take(now, limit);
+        let mut changes = Vec::new();
+        for News { user, status, rooms, is_change } in news {
+            let content = Content::Presence { user_id: user, status };
+            rooms.into_iter().for_each(|room| self.pass(room, user, &content));
+            changes.extend(is_change.then_some((user, status)));
+        }
+        changes
+    }
+
+    /// Offers what is not stored to a room's listeners, but for the person whom it is about.
+    fn pass(&self, room: RoomId, about: UserId, content: &Content<'_>) {
+        let Some(listeners) = self.inner.listeners(room) else { return };
+        match content.write() {
+            Ok(frame) => {
+                let others = listeners.iter().filter(|listener| listener.user != about);
+                others.for_each(|listener| listener.pass(&frame));
+            }
+            Err(error) => tracing::error!(%error, "telling a room"),
+        }
+    }
+
     fn tell(&self, row: &StoredRow) {
-        let listeners = self.inner.rooms.read().unwrap_or_else(PoisonError::into_inner).get(&row.room_id).cloned();
-        let Some(listeners) = listeners else { return };
-        match Frame::Message(row).to_text() {
+        let Some(listeners) = self.inner.listeners(row.room_id) else { return };
+        match Content::Message(row).write() {
             Ok(frame) => listeners.iter().for_each(|listener| listener.offer(row.room_id, row.seq, &frame)),
             Err(error) => tracing::error!(%error, message = %row.id, "delivering a message"),
         }
+    }
+}
+
+impl Inner {
+    fn listeners(&self, room: RoomId) -> Option<Arc<Vec<Arc<Connection>>>> {
+        self.rooms.read().unwrap_or_else(PoisonError::into_inner).get(&room).cloned()
+    }
+
+    fn presence(&self) -> MutexGuard<'_, Presence> {
+        // No code of others runs under this lock, so a poisoned one still guards whole data.
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,6 +159,7 @@ impl Subscriber {
         }
         if new {
             Arc::make_mut(rooms.entry(room).or_default()).push(self.connection.clone());
+            self.hub.presence().listen(self.connection.user, room);
         }
         drop(state);
         self.connection.wake.notify_one();
@@ -188,6 +173,16 @@ impl Subscriber {
         if state.rooms.remove(&room).is_some() {
             state.behind.retain(|behind| behind.room != room);
             leave(&mut rooms, room, &self.connection);
+            self.hub.presence().leave(self.connection.user, room);
+        }
+    }
+
+    /// Notes whether anybody attends the connection. It is attended until the client says otherwise.
+    pub fn attend(&self, away: bool) {
+        let mut state = self.connection.state();
+        if state.away != away && !state.closed {
+            state.away = away;
+            self.hub.presence().attend(self.connection.user, away);
         }
     }
 }
@@ -201,7 +196,7 @@ impl Frames {
     ///
     /// # Cancel safety
     /// Cancel safe: a dropped call takes nothing.
-    pub async fn next(&mut self, frames: &mut Vec<Utf8Bytes>, limit: usize) -> Result<(), StoreError> {
+    pub async fn next(&mut self, frames: &mut Vec<Frame>, limit: usize) -> Result<(), StoreError> {
         let already = frames.len();
         loop {
             let behind = {
@@ -228,23 +223,36 @@ impl Frames {
     }
 
     /// Sends some of what was missed in a room.
-    async fn catch_up(&self, behind: Behind, frames: &mut Vec<Utf8Bytes>, limit: usize) -> Result<(), StoreError> {
+    async fn catch_up(&self, behind: Behind, frames: &mut Vec<Frame>, limit: usize) -> Result<(), StoreError> {
         let standing = self.connection.state().standing(behind).copied();
         // Without one it was left meanwhile, and with it went its turn.
         let Some(Standing { sent: Some(sent), delivered: before, catching_up, .. }) = standing else { return Ok(()) };
         let left = CATCH_UP.saturating_sub(catching_up.unwrap_or(0)).clamp(1, PAGE);
         let limit = u32::try_from(limit).unwrap_or(PAGE).clamp(1, left);
         let page = self.hub.store.history(behind.room, Some(sent), None, limit).await?;
-        let written = page.iter().map(|row| Frame::Message(row).to_text()).collect::<Result<Vec<_>, _>>()?;
+        let is_last = page.len() < limit as usize;
+        let mut written = Vec::with_capacity(page.len());
+        let mut bytes = 0;
+        let mut last = sent;
+        for row in &page {
+            let frame = Content::Message(row).write()?;
+            bytes += frame.text.len();
+            if bytes > BATCH_BYTES && !written.is_empty() {
+                break;
+            }
+            last = row.seq;
+            written.push(frame);
+        }
+        let is_last = is_last && written.len() == page.len();
 
         let mut state = self.connection.state();
         let Some(standing) = state.standing(behind) else { return Ok(()) };
-        let sent = page.last().map_or(sent, |row| row.seq);
+        let sent = last;
         let count = standing.catching_up.unwrap_or(0) + written.len() as u32;
         standing.sent = Some(sent);
         standing.catching_up = Some(count);
         // Whatever was delivered before the page was read is on it, so only what was delivered since can be missing.
-        let caught_up = page.len() < limit as usize && standing.delivered <= sent.max(before);
+        let caught_up = is_last && standing.delivered <= sent.max(before);
         let too_far = !caught_up && count >= CATCH_UP;
         if caught_up || too_far {
             standing.sent = Some(sent.max(standing.delivered));
@@ -259,7 +267,7 @@ impl Frames {
         frames.extend(written);
         if too_far {
             metrics::counter!("plexichat_live_gaps_total").increment(1);
-            frames.push(Frame::Gap { room_id: behind.room, from_seq: sent + 1 }.to_text()?);
+            frames.push(Content::Gap { room_id: behind.room, from_seq: sent + 1 }.write()?);
         }
         Ok(())
     }
@@ -272,64 +280,10 @@ impl Drop for Frames {
         state.closed = true;
         state.queue.clear();
         state.behind.clear();
-        for (room, _) in state.rooms.drain() {
-            leave(&mut rooms, room, &self.connection);
-        }
-    }
-}
-
-impl Connection {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code of others runs under this lock, so a poisoned one still guards whole data.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a delivered message into the queue, or notes that it is to be read from the store.
-    fn offer(&self, room: RoomId, seq: u64, frame: &Utf8Bytes) {
-        let mut state = self.state();
-        let full =
-            state.queue.len() >= QUEUE_MESSAGES || (state.bytes + frame.len() > QUEUE_BYTES && !state.queue.is_empty());
-        let Some(standing) = state.rooms.get_mut(&room) else { return };
-        standing.delivered = standing.delivered.max(seq);
-        if standing.catching_up.is_some() || standing.sent.is_some_and(|sent| seq <= sent) {
-            return;
-        }
-        if full {
-            standing.sent = Some(standing.sent.unwrap_or(seq.saturating_sub(1)));
-            state.fall_behind(room);
-            metrics::counter!("plexichat_live_lags_total").increment(1);
-            return;
-        }
-        standing.sent = Some(seq);
-        state.bytes += frame.len();
-        state.put += 1;
-        state.queue.push_back(frame.clone());
-        let first = state.queue.len() == 1;
-        drop(state);
-        if first {
-            self.wake.notify_one();
-        }
-    }
-}
-
-impl State {
-    fn take(&mut self, frames: &mut Vec<Utf8Bytes>, limit: usize) {
-        let count = self.queue.len().min(limit);
-        for frame in self.queue.drain(..count) {
-            self.bytes -= frame.len();
-            frames.push(frame);
-        }
-        self.taken += count as u64;
-    }
-
-    fn fall_behind(&mut self, room: RoomId) {
-        let Some(standing) = self.rooms.get_mut(&room) else { return };
-        standing.catching_up = Some(0);
-        self.behind.push_back(Behind { room, join: standing.join, after: self.put });
-    }
-
-    fn standing(&mut self, behind: Behind) -> Option<&mut Standing> {
-        self.rooms.get_mut(&behind.room).filter(|standing| standing.join == behind.join)
+        let left: Vec<RoomId> = state.rooms.drain().map(|(room, _)| room).collect();
+        left.iter().for_each(|room| leave(&mut rooms, *room, &self.connection));
+        let now = std::time::Instant::now();
+        self.hub.presence().disconnect(self.connection.user, state.away, left.into_iter(), now);
     }
 }
 

@@ -1,4 +1,11 @@
 //! Who listens now, and what they missed.
 
+pub(crate) mod beat;
+pub(crate) mod events;
+mod flood;
+pub mod frame;
 pub mod hub;
+mod meter;
+pub mod presence;
+mod queue;
 pub(crate) mod websocket;

@@ -1,24 +1,36 @@
 //! What is spoken on one WebSocket: frames of JSON text in and out, each wait with an end. Knows no HTTP.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use plexichat::event::Event;
+use plexichat::event::bus::Bus;
+use plexichat::event::catalog::UserTyping;
 use plexichat::id::{MessageId, RoomId};
 use plexichat::message::{Origin, StoredRow};
-use plexichat::pipeline::{Access, Incoming, MessageStore, Outcome, Pipeline, Refusal};
+use plexichat::pipeline::{Access, Announcer, Incoming, MessageStore, Outcome, Pipeline, Refusal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
+use super::flood;
+use super::frame::Frame;
 use super::hub::{Frames, Hub, Subscriber};
-use crate::auth::{Authenticator, Principal};
+use super::meter::{Metered, Progress};
+use crate::auth::{AuthError, Authenticator, Principal};
 use crate::error::{ApiError, ErrorDetail};
 use crate::stop::stopped;
-use crate::store::{Store, User};
+use crate::store::{Scope, Store, User};
 
 /// The largest frame that is taken, in bytes.
 const FRAME_MAX: usize = 64 * 1024;
@@ -26,21 +38,14 @@ const FRAME_MAX: usize = 64 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a connection may give no sign of life.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
+/// How long the other side may leave us unable to send.
+const SEND_PATIENCE: Duration = Duration::from_secs(10);
 /// How many frames go out with one flush.
 const BATCH: usize = 64;
 /// How long the other side may take to answer a closing.
 const CLOSING: Duration = Duration::from_secs(1);
 /// The pause before what a connection missed is read again, where the store could not.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// The connection's close codes.
-mod code {
-    pub(super) const GOING_AWAY: u16 = 1001;
-    pub(super) const PROTOCOL: u16 = 1002;
-    pub(super) const UNSUPPORTED: u16 = 1003;
-    pub(super) const POLICY: u16 = 1008;
-    pub(super) const TOO_BIG: u16 = 1009;
-}
 
 /// What one connection works with.
 pub(crate) struct Session {
@@ -52,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) store: Store,
     pub(crate) hub: Hub,
+    /// Tells plugins what is not stored.
+    pub(crate) bus: Bus,
     pub(crate) server: Server,
     /// The longest text that is stored.
     pub(crate) text_bytes: usize,
@@ -80,9 +87,26 @@ enum ClientFrame {
         key: String,
         reply_to: Option<MessageId>,
     },
+    Unsubscribe {
+        room_id: RoomId,
+    },
+    Typing {
+        room_id: RoomId,
+    },
+    Presence {
+        status: Attendance,
+    },
     Ping,
     #[serde(other)]
     Unknown,
+}
+
+/// Whether somebody attends the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Attendance {
+    Online,
+    Away,
 }
 
 /// What the server sends, apart from what the hub writes.
@@ -112,6 +136,10 @@ enum ServerFrame<'a> {
 struct HelloLimits {
     frame_bytes: usize,
     text_bytes: usize,
+    frames_per_second: u32,
+    frames_at_once: u32,
+    rooms: usize,
+    typing_seconds: u64,
 }
 
 /// Why a connection ends.
@@ -119,21 +147,57 @@ enum End {
     /// The other side closed, or cannot be reached.
     Gone,
     /// We close, and say why.
-    Close(u16, &'static str),
+    Close(CloseCode, &'static str),
 }
 
-type Sink = SplitSink<WebSocket, Message>;
+type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
+type Sink = SplitSink<Socket, Message>;
 type Sending = BoxFuture<'static, (String, Result<Outcome, Refusal>)>;
 
-/// The upgrade with limits on what is buffered.
-pub(crate) fn limited(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade
+/// What ends a connection whatever it is doing.
+struct Watch<'a> {
+    stopping: watch::Receiver<bool>,
+    ended: Pin<Box<dyn Future<Output = AuthError> + Send + 'a>>,
+}
+
+impl Watch<'_> {
+    async fn end(&mut self) -> End {
+        tokio::select! {
+            biased;
+            () = stopped(&mut self.stopping) => End::Close(CloseCode::Away, "the server is stopping"),
+            _ = &mut self.ended => End::Close(CloseCode::Policy, "the token counts no more"),
+        }
+    }
+
+    /// Sends, for as long as the connection may last and the other side takes what it is sent.
+    async fn send(&mut self, sending: impl Future<Output = Result<(), tungstenite::Error>>) -> Result<(), End> {
+        const TOO_SLOW: End = End::Close(CloseCode::Again, "the client does not read");
+        tokio::select! {
+            biased;
+            sent = sending => sent.map_err(|error| match error {
+                tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => TOO_SLOW,
+                _ => End::Gone,
+            }),
+            end = self.end() => Err(end),
+            () = tokio::time::sleep(SEND_PATIENCE) => {
+                metrics::counter!("plexichat_live_cut_off_total").increment(1);
+                Err(TOO_SLOW)
+            }
+        }
+    }
+}
+
+/// The limits on what is buffered. `text_bytes` is the longest text of a message.
+fn buffers(text_bytes: usize) -> WebSocketConfig {
+    // Text grows at most sixfold where it is escaped; a frame must fit beside what waits already.
+    let largest = text_bytes.saturating_mul(6).saturating_add(FRAME_MAX);
+    WebSocketConfig::default()
         .read_buffer_size(8 * 1024)
         .write_buffer_size(16 * 1024)
-        .max_write_buffer_size(2 * 1024 * 1024)
+        .max_write_buffer_size(largest.max(512 * 1024))
         // A frame that is a little too large is told so; one that is much too large is not read.
-        .max_frame_size(2 * FRAME_MAX)
-        .max_message_size(2 * FRAME_MAX)
+        .max_frame_size(Some(2 * FRAME_MAX))
+        .max_message_size(Some(2 * FRAME_MAX))
 }
 
 /// Counts the connection for as long as it lives.
@@ -157,12 +221,14 @@ impl Session {
     ///
     /// # Cancel safety
     /// A dropped call drops the connection. A message that was being stored may be stored.
-    pub(crate) async fn run(self, socket: WebSocket) {
+    pub(crate) async fn run(self, upgraded: Upgraded) {
         let _counted = Counted::new();
+        let (metered, progress) = Metered::new(TokioIo::new(upgraded));
+        let socket = Socket::from_raw_socket(metered, Role::Server, Some(buffers(self.text_bytes))).await;
         let (mut sink, mut stream) = socket.split();
-        let end = self.speak(&mut sink, &mut stream).await;
+        let end = self.speak(&mut sink, &mut stream, &progress).await;
         if let End::Close(code, reason) = end {
-            tracing::debug!(request_id = self.id, code, reason, "closing a WebSocket");
+            tracing::debug!(request_id = self.id, %code, reason, "closing a WebSocket");
             let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
             let closing = async {
                 if sink.send(Message::Close(Some(frame))).await.is_ok() {
@@ -174,44 +240,52 @@ impl Session {
         }
     }
 
-    async fn speak(&self, sink: &mut Sink, stream: &mut SplitStream<WebSocket>) -> End {
-        let (subscriber, mut frames) = self.hub.connect();
-        if let Err(end) = write(sink, &self.hello()).await {
+    async fn speak(&self, sink: &mut Sink, stream: &mut SplitStream<Socket>, progress: &Progress) -> End {
+        let (subscriber, mut frames) = self.hub.connect(self.principal.user());
+        let mut watch = Watch {
+            stopping: self.stopping.clone(),
+            ended: Box::pin(self.authenticator.ended(&self.principal)),
+        };
+        if let Err(end) = watch.send(sink.send(Message::text(self.hello()))).await {
             return end;
         }
-        let mut stopping = self.stopping.clone();
-        let mut ended = std::pin::pin!(self.authenticator.ended(&self.principal));
+        let mut speaker = Speaker { session: self, subscriber, typing: flood::Typing::default() };
         let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
+        let mut flood = flood::Frames::new(heard.into_std());
         let mut batch = Vec::with_capacity(BATCH);
         // One at a time, so that a connection's messages are stored in the order it sent them.
         let mut sending: Option<Sending> = None;
         loop {
             let step = tokio::select! {
                 biased;
-                () = stopped(&mut stopping) => Err(End::Close(code::GOING_AWAY, "the server is stopping")),
-                _ = &mut ended => Err(End::Close(code::POLICY, "the token counts no more")),
+                end = watch.end() => Err(end),
                 _ = ping.tick() => {
                     if heard.elapsed() > SILENCE_MAX {
-                        Err(End::Close(code::POLICY, "no sign of life"))
+                        Err(End::Close(CloseCode::Policy, "no sign of life"))
                     } else {
-                        sink.send(Message::Ping(Default::default())).await.map_err(|_| End::Gone)
+                        watch.send(sink.send(Message::Ping(Default::default()))).await
                     }
                 }
                 (key, result) = sent(&mut sending), if sending.is_some() => {
                     sending = None;
-                    write(sink, &self.answer(&key, result)).await
+                    watch.send(sink.send(Message::text(self.answer(&key, result)))).await
                 }
-                read = fill(&mut frames, &mut batch) => flush(sink, &mut batch, read).await,
+                read = fill(&mut frames, &mut batch) => {
+                    if read { watch.send(flush(sink, &mut batch)).await } else { Ok(()) }
+                }
                 received = stream.next(), if sending.is_none() => {
                     heard = Instant::now();
-                    match understand(received) {
+                    match understand(received, progress) {
                         Err(end) => Err(end),
+                        Ok(_) if !flood.take(heard.into_std()) => {
+                            Err(End::Close(CloseCode::Policy, "too many frames a second"))
+                        }
                         Ok(None) => Ok(()),
-                        Ok(Some(text)) => match self.handle(&text, &subscriber).await {
+                        Ok(Some(text)) => match speaker.handle(&text).await {
                             Reaction::Nothing => Ok(()),
-                            Reaction::Say(text) => write(sink, &text).await,
+                            Reaction::Say(text) => watch.send(sink.send(Message::text(text))).await,
                             Reaction::Send(future) => {
                                 sending = Some(future);
                                 Ok(())
@@ -227,55 +301,15 @@ impl Session {
     }
 
     fn hello(&self) -> String {
-        let limits = HelloLimits { frame_bytes: FRAME_MAX, text_bytes: self.text_bytes };
-        text(&ServerFrame::Hello { user: self.principal.user(), server: &self.server, limits })
-    }
-
-    async fn handle(&self, frame: &str, subscriber: &Subscriber) -> Reaction {
-        let frame = match serde_json::from_str(frame) {
-            Ok(frame) => frame,
-            Err(error) => {
-                let error = ApiError::bad_request("bad_frame", format!("the frame cannot be read: {error}"));
-                return Reaction::Say(self.error(None, None, &error));
-            }
+        let limits = HelloLimits {
+            frame_bytes: FRAME_MAX,
+            text_bytes: self.text_bytes,
+            frames_per_second: flood::FRAMES_PER_SECOND,
+            frames_at_once: flood::FRAMES_AT_ONCE,
+            rooms: super::hub::ROOMS,
+            typing_seconds: flood::TYPING_EVERY.as_secs(),
         };
-        match frame {
-            ClientFrame::Unknown => Reaction::Nothing,
-            ClientFrame::Ping => Reaction::Say(text(&ServerFrame::Pong)),
-            ClientFrame::Subscribe { room_id, after_seq } => match self.subscribe(subscriber, room_id, after_seq).await
-            {
-                Ok(()) => Reaction::Nothing,
-                Err(error) => Reaction::Say(self.error(None, Some(room_id), &error)),
-            },
-            ClientFrame::Send { room_id, text, key, reply_to } => {
-                if !self.principal.may(crate::store::Scope::Write) {
-                    let error = ApiError::forbidden("this needs the scope `write`, which the token lacks");
-                    return Reaction::Say(self.error(Some(&key), None, &error));
-                }
-                let incoming = Incoming {
-                    author: self.principal.actor().clone(),
-                    room_id,
-                    text,
-                    reply_to,
-                    attachments: Vec::new(),
-                    origin: Origin::Ws,
-                    key: Some(key.clone()),
-                    cause_id: None,
-                    cause_depth: 0,
-                };
-                let pipeline = self.pipeline.clone();
-                Reaction::Send(async move { (key, pipeline.send(incoming).await) }.boxed())
-            }
-        }
-    }
-
-    async fn subscribe(&self, subscriber: &Subscriber, room: RoomId, after_seq: Option<u64>) -> Result<(), ApiError> {
-        match self.store.access(self.principal.actor(), room).await? {
-            Access::None => Err(Refusal::NoRoom.into()),
-            Access::Read | Access::Write | Access::Moderate => subscriber
-                .subscribe(room, after_seq)
-                .map_err(|error| ApiError::conflict("too_many_rooms", error.to_string())),
-        }
+        text(&ServerFrame::Hello { user: self.principal.user(), server: &self.server, limits })
     }
 
     fn answer(&self, key: &str, result: Result<Outcome, Refusal>) -> String {
@@ -287,6 +321,106 @@ impl Session {
 
     fn error(&self, key: Option<&str>, room_id: Option<RoomId>, error: &ApiError) -> String {
         text(&ServerFrame::Error { key, room_id, error: error.body(&self.id).error })
+    }
+}
+
+/// The client's side of a connection.
+struct Speaker<'a> {
+    session: &'a Session,
+    subscriber: Subscriber,
+    typing: flood::Typing,
+}
+
+impl Speaker<'_> {
+    async fn handle(&mut self, frame: &str) -> Reaction {
+        let frame = match serde_json::from_str(frame) {
+            Ok(frame) => frame,
+            Err(error) => {
+                let error = ApiError::bad_request("bad_frame", format!("the frame cannot be read: {error}"));
+                return Reaction::Say(self.session.error(None, None, &error));
+            }
+        };
+        let (room, done) = match frame {
+            ClientFrame::Unknown => return Reaction::Nothing,
+            ClientFrame::Ping => return Reaction::Say(text(&ServerFrame::Pong)),
+            ClientFrame::Send { room_id, text, key, reply_to } => return self.send(room_id, text, key, reply_to),
+            ClientFrame::Subscribe { room_id, after_seq } => (Some(room_id), self.subscribe(room_id, after_seq).await),
+            ClientFrame::Unsubscribe { room_id } => {
+                self.subscriber.unsubscribe(room_id);
+                (Some(room_id), Ok(()))
+            }
+            ClientFrame::Typing { room_id } => (Some(room_id), self.type_in(room_id).await),
+            ClientFrame::Presence { status } => {
+                self.subscriber.attend(status == Attendance::Away);
+                (None, Ok(()))
+            }
+        };
+        match done {
+            Ok(()) => Reaction::Nothing,
+            Err(error) => Reaction::Say(self.session.error(None, room, &error)),
+        }
+    }
+
+    fn send(&self, room_id: RoomId, text: String, key: String, reply_to: Option<MessageId>) -> Reaction {
+        if let Err(error) = self.may_write() {
+            return Reaction::Say(self.session.error(Some(&key), None, &error));
+        }
+        let incoming = Incoming {
+            author: self.session.principal.actor().clone(),
+            room_id,
+            text,
+            reply_to,
+            attachments: Vec::new(),
+            origin: Origin::Ws,
+            key: Some(key.clone()),
+            cause_id: None,
+            cause_depth: 0,
+        };
+        let pipeline = self.session.pipeline.clone();
+        Reaction::Send(async move { (key, pipeline.send(incoming).await) }.boxed())
+    }
+
+    async fn subscribe(&self, room: RoomId, after_seq: Option<u64>) -> Result<(), ApiError> {
+        match self.access(room).await? {
+            Access::None => Err(Refusal::NoRoom.into()),
+            Access::Read | Access::Write | Access::Moderate => self
+                .subscriber
+                .subscribe(room, after_seq)
+                .map_err(|error| ApiError::conflict("too_many_rooms", error.to_string())),
+        }
+    }
+
+    /// Tells the room that its person is typing. What comes too often is passed over: a key press is no mistake.
+    async fn type_in(&mut self, room: RoomId) -> Result<(), ApiError> {
+        self.may_write()?;
+        if !self.typing.take(room, Instant::now().into_std()) {
+            return Ok(());
+        }
+        match self.access(room).await? {
+            Access::None => Err(Refusal::NoRoom.into()),
+            Access::Read => Err(ApiError::forbidden("you may read in this room, not write")),
+            Access::Write | Access::Moderate => {
+                let user = self.session.principal.user();
+                self.session.hub.typing(room, user);
+                let mut event = Event::new(UserTyping::new(room, user.id));
+                event.actor = self.session.principal.actor().clone();
+                event.origin = Origin::Ws;
+                event.room_id = Some(room);
+                self.session.bus.announce(event);
+                Ok(())
+            }
+        }
+    }
+
+    async fn access(&self, room: RoomId) -> Result<Access, ApiError> {
+        Ok(self.session.store.access(self.session.principal.actor(), room).await?)
+    }
+
+    fn may_write(&self) -> Result<(), ApiError> {
+        if self.session.principal.may(Scope::Write) {
+            return Ok(());
+        }
+        Err(ApiError::forbidden("this needs the scope `write`, which the token lacks"))
     }
 }
 
@@ -305,7 +439,7 @@ async fn sent(sending: &mut Option<Sending>) -> (String, Result<Outcome, Refusal
     }
 }
 
-async fn fill(frames: &mut Frames, batch: &mut Vec<Utf8Bytes>) -> bool {
+async fn fill(frames: &mut Frames, batch: &mut Vec<Frame>) -> bool {
     match frames.next(batch, BATCH).await {
         Ok(()) => true,
         Err(error) => {
@@ -317,37 +451,46 @@ async fn fill(frames: &mut Frames, batch: &mut Vec<Utf8Bytes>) -> bool {
 }
 
 /// Sends a burst with one flush: without it each frame would be a packet.
-async fn flush(sink: &mut Sink, batch: &mut Vec<Utf8Bytes>, read: bool) -> Result<(), End> {
-    if !read {
-        return Ok(());
-    }
+async fn flush(sink: &mut Sink, batch: &mut Vec<Frame>) -> Result<(), tungstenite::Error> {
     for frame in batch.drain(..) {
-        sink.feed(Message::Text(frame)).await.map_err(|_| End::Gone)?;
+        sink.feed(Message::Text(frame.text)).await?;
     }
-    sink.flush().await.map_err(|_| End::Gone)
-}
-
-async fn write(sink: &mut Sink, text: &str) -> Result<(), End> {
-    sink.send(Message::Text(text.into())).await.map_err(|_| End::Gone)
+    sink.flush().await
 }
 
 /// The text of what came in; nothing where it is no frame of ours.
-fn understand(received: Option<Result<Message, axum::Error>>) -> Result<Option<Utf8Bytes>, End> {
+fn understand(
+    received: Option<Result<Message, tungstenite::Error>>,
+    progress: &Progress,
+) -> Result<Option<Utf8Bytes>, End> {
+    use tungstenite::Error;
     match received {
         None | Some(Ok(Message::Close(_))) => Err(End::Gone),
-        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-        Some(Ok(Message::Binary(_))) => Err(End::Close(code::UNSUPPORTED, "frames are JSON text")),
-        Some(Ok(Message::Text(text))) if text.len() > FRAME_MAX => {
-            Err(End::Close(code::TOO_BIG, "the frame is too large"))
+        Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
+            progress.control(payload.len());
+            Ok(None)
         }
-        Some(Ok(Message::Text(text))) => Ok(Some(text)),
-        // The library's own error types are not ours to name; its words for this one are under test.
-        Some(Err(error)) if error.to_string().contains("too long") => {
-            Err(End::Close(code::TOO_BIG, "the frame is too large"))
+        // The library gives these to nobody who reads.
+        Some(Ok(Message::Frame(_))) => Ok(None),
+        Some(Ok(Message::Binary(_))) => Err(End::Close(CloseCode::Unsupported, "frames are JSON text")),
+        Some(Ok(Message::Text(text))) if text.len() > FRAME_MAX => {
+            Err(End::Close(CloseCode::Size, "the frame is too large"))
+        }
+        Some(Ok(Message::Text(text))) => {
+            progress.reset();
+            Ok(Some(text))
+        }
+        Some(Err(Error::Capacity(_))) => Err(End::Close(CloseCode::Size, "the frame is too large")),
+        Some(Err(Error::Io(error))) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(End::Close(CloseCode::Size, "the frame does not end"))
         }
         Some(Err(error)) => {
             tracing::debug!(%error, "a WebSocket broke the protocol, or broke off");
-            Err(End::Close(code::PROTOCOL, "the protocol was broken"))
+            match error {
+                Error::Utf8(_) => Err(End::Close(CloseCode::Invalid, "text is UTF-8")),
+                Error::Protocol(_) => Err(End::Close(CloseCode::Protocol, "the protocol was broken")),
+                _ => Err(End::Gone),
+            }
         }
     }
 }
@@ -374,7 +517,10 @@ mod tests {
     fn frames_of_clients() {
         let room = "01890c6e-8b5a-7cc0-98c4-dc0c0c07398f";
         check(r#"{"type":"ping"}"#, "Ping");
-        check(r#"{"type":"typing","room_id":"x"}"#, "Unknown");
+        check(r#"{"type":"dance","room_id":"x"}"#, "Unknown");
+        check(r#"{"type":"presence","status":"away"}"#, "Presence");
+        check(r#"{"type":"presence","status":"offline"}"#, "unknown variant");
+        check(&format!(r#"{{"type":"typing","room_id":"{room}"}}"#), "Typing");
         check(&format!(r#"{{"type":"subscribe","room_id":"{room}"}}"#), "Subscribe");
         check(&format!(r#"{{"room_id":"{room}","after_seq":3,"type":"subscribe","new":1}}"#), "Subscribe");
         check(&format!(r#"{{"type":"send","room_id":"{room}","text":"a"}}"#), "missing field `key`");

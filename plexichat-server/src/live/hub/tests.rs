@@ -1,5 +1,6 @@
 //! Nobody misses a message, and nobody gets one twice: however slow they are, whenever they come.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +9,9 @@ use plexichat::message::{Actor, MessageState, Time};
 use plexichat::pipeline::{Access, Commit, RoomPolicy};
 use serde_json::Value;
 
+use super::super::queue::{QUEUE_BYTES, QUEUE_FRAMES};
 use super::*;
+use crate::store::Role;
 
 /// A history that can be posted to without a pipeline.
 #[derive(Default)]
@@ -62,6 +65,10 @@ impl MessageStore for History {
     }
 }
 
+fn somebody() -> User {
+    User { id: UserId::new(), name: "somebody".into(), role: Role::User, created_at: Time::now() }
+}
+
 struct Fixture {
     history: Arc<History>,
     hub: Hub,
@@ -111,7 +118,7 @@ async fn next(frames: &mut Frames, limit: usize) -> Vec<Value> {
     if let Ok(result) = waited {
         result.expect("the store answers");
     }
-    texts.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect()
+    texts.iter().map(|frame| serde_json::from_str(&frame.text).expect("JSON")).collect()
 }
 
 async fn all(frames: &mut Frames) -> Vec<Value> {
@@ -133,7 +140,7 @@ fn seqs(frames: &[Value]) -> Vec<u64> {
 async fn a_frame_is_the_message_and_its_type() {
     let fixture = Fixture::new();
     let room = RoomId::new();
-    let (subscriber, mut frames) = fixture.hub.connect();
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
     subscriber.subscribe(room, None).expect("room");
     let row = fixture.commit(room, "hello \"you\"");
     fixture.hub.tell(&row);
@@ -149,7 +156,7 @@ async fn everybody_shares_one_frame() {
     let mut texts = Vec::new();
     let mut connections = Vec::new();
     for _ in 0..2 {
-        let (subscriber, frames) = fixture.hub.connect();
+        let (subscriber, frames) = fixture.hub.connect(&somebody());
         subscriber.subscribe(room, None).expect("room");
         connections.push(frames);
     }
@@ -157,14 +164,14 @@ async fn everybody_shares_one_frame() {
     for frames in &mut connections {
         frames.next(&mut texts, 1).await.expect("a frame");
     }
-    assert_eq!(texts[0].as_ptr(), texts[1].as_ptr());
+    assert_eq!(texts[0].text.as_ptr(), texts[1].text.as_ptr());
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_the_joined_rooms_are_heard() {
     let fixture = Fixture::new();
     let (one, two) = (RoomId::new(), RoomId::new());
-    let (subscriber, mut frames) = fixture.hub.connect();
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
     fixture.post(one);
     subscriber.subscribe(one, None).expect("room");
     fixture.post(one);
@@ -181,11 +188,11 @@ async fn only_the_joined_rooms_are_heard() {
 async fn a_slow_connection_is_bounded_and_misses_nothing() {
     let fixture = Fixture::new();
     let room = RoomId::new();
-    let (subscriber, mut frames) = fixture.hub.connect();
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
     subscriber.subscribe(room, None).expect("room");
-    let total = QUEUE_MESSAGES as u64 + 500;
+    let total = QUEUE_FRAMES as u64 + 500;
     (0..total).for_each(|_| fixture.post(room));
-    assert_eq!(frames.connection.state().queue.len(), QUEUE_MESSAGES);
+    assert_eq!(frames.connection.state().queue.len(), QUEUE_FRAMES);
     assert_eq!(seqs(&all(&mut frames).await), (1..=total).collect::<Vec<_>>());
     fixture.post(room);
     assert_eq!(seqs(&all(&mut frames).await), [total + 1], "it is live again");
@@ -195,7 +202,7 @@ async fn a_slow_connection_is_bounded_and_misses_nothing() {
 async fn large_messages_are_bounded_by_their_bytes() {
     let fixture = Fixture::new();
     let room = RoomId::new();
-    let (subscriber, mut frames) = fixture.hub.connect();
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
     subscriber.subscribe(room, None).expect("room");
     let text = "x".repeat(QUEUE_BYTES / 10);
     for _ in 0..30 {
@@ -213,7 +220,7 @@ async fn who_missed_too_much_is_told_to_read_the_history() {
     (0..u64::from(CATCH_UP) + 700).for_each(|_| {
         fixture.commit(room, "hello");
     });
-    let (subscriber, mut frames) = fixture.hub.connect();
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
     subscriber.subscribe(room, Some(0)).expect("room");
     let found = all(&mut frames).await;
     assert_eq!(seqs(&found), (1..=u64::from(CATCH_UP)).collect::<Vec<_>>());
@@ -230,7 +237,7 @@ async fn a_busy_room_does_not_keep_another_from_catching_up() {
     (0..200).for_each(|_| {
         fixture.commit(missed, "hello");
     });
-    let (subscriber, mut frames) = fixture.hub.connect();
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
     subscriber.subscribe(busy, None).expect("room");
     subscriber.subscribe(missed, Some(0)).expect("room");
     let mut found = Vec::new();
@@ -247,7 +254,7 @@ async fn a_store_that_fails_loses_nothing() {
     let fixture = Fixture::new();
     let room = RoomId::new();
     (0..3).for_each(|_| fixture.post(room));
-    let (subscriber, mut frames) = fixture.hub.connect();
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
     subscriber.subscribe(room, Some(1)).expect("room");
     *fixture.history.failing.lock().expect("no panic") = true;
     let error = frames.next(&mut Vec::new(), 64).await.expect_err("the store fails");
@@ -259,7 +266,7 @@ async fn a_store_that_fails_loses_nothing() {
 #[tokio::test]
 async fn rooms_are_bounded_and_left_when_the_connection_goes() {
     let fixture = Fixture::new();
-    let (subscriber, frames) = fixture.hub.connect();
+    let (subscriber, frames) = fixture.hub.connect(&somebody());
     (0..ROOMS).for_each(|_| subscriber.subscribe(RoomId::new(), None).expect("fits"));
     assert_eq!(subscriber.subscribe(RoomId::new(), None), Err(TooManyRooms));
     assert_eq!(fixture.hub.inner.rooms.read().expect("no panic").len(), ROOMS);
@@ -312,7 +319,7 @@ async fn resume(seed: u64) -> Result<(), String> {
     // Committed, not delivered yet; in the order of their commits.
     let mut waiting = VecDeque::new();
     let mut clients = [Client::default(); 2];
-    let (mut subscriber, mut frames) = fixture.hub.connect();
+    let (mut subscriber, mut frames) = fixture.hub.connect(&somebody());
     rooms.iter().for_each(|room| subscriber.subscribe(*room, Some(0)).expect("room"));
     for step in 0..120 {
         match below(10) {
@@ -341,7 +348,7 @@ async fn resume(seed: u64) -> Result<(), String> {
             }
             _ => {
                 // It goes without reading what it was sent, and comes back with what it knows.
-                (subscriber, frames) = fixture.hub.connect();
+                (subscriber, frames) = fixture.hub.connect(&somebody());
                 for (room, client) in rooms.iter().zip(&mut clients) {
                     client.frame = client.knows();
                     subscriber.subscribe(*room, Some(client.frame)).expect("room");

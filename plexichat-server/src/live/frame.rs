@@ -1,0 +1,67 @@
+//! What leaves for clients: frames of JSON text, each written once however many hear it. Knows no queue and no socket.
+
+use plexichat::id::{RoomId, UserId};
+use plexichat::message::StoredRow;
+use plexichat::store::StoreError;
+use serde::Serialize;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::presence::Status;
+
+/// A frame that was written. A clone shares the text.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The JSON text.
+    pub text: Utf8Bytes,
+    /// How far in its room whoever got it has come.
+    pub place: Place,
+}
+
+/// How far in its room a frame brings whoever gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Nowhere: nothing of it is stored.
+    None,
+    /// To the message with this `seq`.
+    Message(u64),
+}
+
+/// What is written, with the name of its type as `type` beside its own members. A message has the members that the REST
+/// API shows.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Content<'a> {
+    Message(&'a StoredRow),
+    /// A client must read the history itself, from this message on.
+    Gap {
+        room_id: RoomId,
+        from_seq: u64,
+    },
+    Typing {
+        room_id: RoomId,
+        user: Named<'a>,
+    },
+    Presence {
+        user_id: UserId,
+        status: Status,
+    },
+}
+
+/// A person, by identifier and name.
+#[derive(Serialize)]
+pub(super) struct Named<'a> {
+    pub(super) id: UserId,
+    pub(super) name: &'a str,
+}
+
+impl Content<'_> {
+    pub(super) fn write(&self) -> Result<Frame, StoreError> {
+        let text = serde_json::to_string(self);
+        let text = text.map_err(|error| StoreError::Failed(format!("writing a frame: {error}")))?;
+        let place = match self {
+            Self::Message(row) => Place::Message(row.seq),
+            Self::Gap { .. } | Self::Typing { .. } | Self::Presence { .. } => Place::None,
+        };
+        Ok(Frame { text: text.into(), place })
+    }
+}

@@ -1,0 +1,145 @@
+//! What one connection is still to be sent: a queue bounded by frames and bytes, and how far it got in each room. What does
+//! not fit is noted, to be read from the store later. Knows no store and no socket.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use plexichat::id::{RoomId, UserId};
+use tokio::sync::Notify;
+
+use super::frame::Frame;
+
+/// How many frames one connection's queue holds, and how many bytes of them.
+pub(super) const QUEUE_FRAMES: usize = 256;
+pub(super) const QUEUE_BYTES: usize = 256 * 1024;
+
+/// How many bytes are taken at once, but one frame at least: what is being sent counts, too.
+pub(super) const BATCH_BYTES: usize = 64 * 1024;
+
+/// How many frames may wait where one comes that is not stored: it is left out behind more.
+const QUEUE_PASSING: usize = QUEUE_FRAMES / 2;
+
+/// One connection's queue, and where it stands in each room.
+pub(super) struct Connection {
+    pub(super) user: UserId,
+    pub(super) state: Mutex<State>,
+    pub(super) wake: Notify,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) queue: VecDeque<Frame>,
+    pub(super) bytes: usize,
+    /// Whether the client says that nobody attends it.
+    pub(super) away: bool,
+    /// How many frames were ever put into the queue, and how many were taken.
+    pub(super) put: u64,
+    pub(super) taken: u64,
+    pub(super) rooms: HashMap<RoomId, Standing>,
+    /// The rooms to be read from the store, each once.
+    pub(super) behind: VecDeque<Behind>,
+    /// How many times a room was joined.
+    pub(super) joins: u64,
+    pub(super) closed: bool,
+}
+
+/// How far a connection got in a room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    /// Tells a room that was left and joined again from the one before.
+    pub(super) join: u64,
+    /// The last message that is in the queue or was sent; nothing where it listens from now on.
+    pub(super) sent: Option<u64>,
+    /// The last message that was delivered since it joined, sent or not.
+    pub(super) delivered: u64,
+    /// How many missed messages were sent since it fell behind; nothing where it is not behind.
+    pub(super) catching_up: Option<u32>,
+}
+
+/// A room to be read from the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Behind {
+    pub(super) room: RoomId,
+    pub(super) join: u64,
+    /// The frames before this one are in the queue still and are sent first.
+    pub(super) after: u64,
+}
+
+impl Connection {
+    pub(super) fn new(user: UserId) -> Self {
+        Self { user, state: Mutex::default(), wake: Notify::new() }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // No code of others runs under this lock, so a poisoned one still guards whole data.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a delivered message into the queue, or notes that it is to be read from the store.
+    pub(super) fn offer(&self, room: RoomId, seq: u64, frame: &Frame) {
+        let mut state = self.state();
+        let full =
+            state.queue.len() >= QUEUE_FRAMES || (state.bytes + frame.text.len() > QUEUE_BYTES && !state.queue.is_empty());
+        let Some(standing) = state.rooms.get_mut(&room) else { return };
+        standing.delivered = standing.delivered.max(seq);
+        if standing.catching_up.is_some() || standing.sent.is_some_and(|sent| seq <= sent) {
+            return;
+        }
+        if full {
+            standing.sent = Some(standing.sent.unwrap_or(seq.saturating_sub(1)));
+            state.fall_behind(room);
+            metrics::counter!("plexichat_live_lags_total").increment(1);
+            return;
+        }
+        standing.sent = Some(seq);
+        self.put(state, frame);
+    }
+
+    /// Takes what is not stored into the queue, unless too much waits there.
+    pub(super) fn pass(&self, frame: &Frame) {
+        let state = self.state();
+        if state.closed || state.queue.len() >= QUEUE_PASSING || state.bytes + frame.text.len() > QUEUE_BYTES {
+            metrics::counter!("plexichat_live_passed_over_total").increment(1);
+            return;
+        }
+        self.put(state, frame);
+    }
+
+    fn put(&self, mut state: MutexGuard<'_, State>, frame: &Frame) {
+        state.bytes += frame.text.len();
+        state.put += 1;
+        state.queue.push_back(frame.clone());
+        let first = state.queue.len() == 1;
+        drop(state);
+        if first {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl State {
+    pub(super) fn take(&mut self, frames: &mut Vec<Frame>, limit: usize) {
+        let mut bytes = 0;
+        for count in 0..limit {
+            let Some(frame) = self.queue.front() else { return };
+            bytes += frame.text.len();
+            if bytes > BATCH_BYTES && count > 0 {
+                return;
+            }
+            self.bytes -= frame.text.len();
+            self.taken += 1;
+            frames.extend(self.queue.pop_front());
+        }
+    }
+
+    pub(super) fn fall_behind(&mut self, room: RoomId) {
+        let Some(standing) = self.rooms.get_mut(&room) else { return };
+        standing.catching_up = Some(0);
+        self.behind.push_back(Behind { room, join: standing.join, after: self.put });
+    }
+
+    pub(super) fn standing(&mut self, behind: Behind) -> Option<&mut Standing> {
+        self.rooms.get_mut(&behind.room).filter(|standing| standing.join == behind.join)
+    }
+}
+
