@@ -52,7 +52,10 @@ pub(crate) async fn list(
 fn parse(users: &str) -> Result<Vec<UserId>, ApiError> {
     let wrong = |message: String| {
         let finding = Finding { pointer: "/users".to_owned(), message: message.clone() };
-        ApiError { details: vec![finding], ..ApiError::bad_request("bad_query", format!("the query string: {message}")) }
+        ApiError {
+            details: vec![finding],
+            ..ApiError::bad_request("bad_query", format!("the query string: {message}"))
+        }
     };
     let names: Vec<&str> = users.split(',').take(PEOPLE_MAX + 1).collect();
     if names.len() > PEOPLE_MAX {

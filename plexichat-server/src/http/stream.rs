@@ -46,8 +46,11 @@ impl<S: Send + Sync> FromRequestParts<S> for LastEvent {
         };
         let position = value.to_str().ok().and_then(|value| value.parse().ok());
         let wrong = || {
-            ApiError::bad_request("bad_last_event_id", "the header `Last-Event-ID` is no identifier of this stream's events")
-                .hint("send it as the event had it, such as `12.345`, or leave it out and say `?after_seq=`")
+            ApiError::bad_request(
+                "bad_last_event_id",
+                "the header `Last-Event-ID` is no identifier of this stream's events",
+            )
+            .hint("send it as the event had it, such as `12.345`, or leave it out and say `?after_seq=`")
         };
         position.map(|position| Self(Some(position))).ok_or_else(wrong)
     }
@@ -101,7 +104,8 @@ impl OperationOutput for Events {
     type Inner = ();
 
     fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<DocumentedStatus>, Documented)> {
-        let description = "Events without end: `data` is a frame as on the WebSocket, `id` what to send as `Last-Event-ID`";
+        let description =
+            "Events without end: `data` is a frame as on the WebSocket, `id` what to send as `Last-Event-ID`";
         let mut response = Documented { description: description.to_owned(), ..Documented::default() };
         response.content.insert("text/event-stream".to_owned(), MediaType::default());
         vec![(Some(DocumentedStatus::Code(200)), response)]

@@ -78,8 +78,8 @@ impl Connection {
     /// Takes a delivered message into the queue, or notes that it is to be read from the store.
     pub(super) fn offer(&self, room: RoomId, seq: u64, frame: &Frame) {
         let mut state = self.state();
-        let full =
-            state.queue.len() >= QUEUE_FRAMES || (state.bytes + frame.text.len() > QUEUE_BYTES && !state.queue.is_empty());
+        let full = state.queue.len() >= QUEUE_FRAMES
+            || (state.bytes + frame.text.len() > QUEUE_BYTES && !state.queue.is_empty());
         let Some(standing) = state.rooms.get_mut(&room) else { return };
         standing.delivered = standing.delivered.max(seq);
         if standing.catching_up.is_some() || standing.sent.is_some_and(|sent| seq <= sent) {
@@ -142,4 +142,3 @@ impl State {
         self.rooms.get_mut(&behind.room).filter(|standing| standing.join == behind.join)
     }
 }
-

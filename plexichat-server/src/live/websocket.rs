@@ -242,10 +242,8 @@ impl Session {
 
     async fn speak(&self, sink: &mut Sink, stream: &mut SplitStream<Socket>, progress: &Progress) -> End {
         let (subscriber, mut frames) = self.hub.connect(self.principal.user());
-        let mut watch = Watch {
-            stopping: self.stopping.clone(),
-            ended: Box::pin(self.authenticator.ended(&self.principal)),
-        };
+        let mut watch =
+            Watch { stopping: self.stopping.clone(), ended: Box::pin(self.authenticator.ended(&self.principal)) };
         if let Err(end) = watch.send(sink.send(Message::text(self.hello()))).await {
             return end;
         }
