@@ -10,6 +10,7 @@ pub(crate) mod edge;
 mod extract;
 mod front;
 mod health;
+mod members;
 mod messages;
 mod openapi;
 mod output;

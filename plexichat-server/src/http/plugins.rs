@@ -124,7 +124,7 @@ pub(crate) struct PluginAddress {
 }
 
 /// The version that the caller has seen.
-pub(crate) struct IfMatch(Option<u64>);
+pub(crate) struct IfMatch(pub(crate) Option<u64>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
@@ -144,7 +144,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
 impl OperationInput for IfMatch {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
-        let description = "The `ETag` that was read: 412 where somebody has changed the configuration since.";
+        let description = "The `ETag` that was read: 412 where somebody has changed it since.";
         operation.parameters.push(header_parameter(context, "If-Match", description));
     }
 }
@@ -341,9 +341,9 @@ fn unknown(name: &PluginName) -> ApiError {
     ManagerError::NotLinked(name.clone()).into()
 }
 
-fn stale(message: String) -> ApiError {
+pub(crate) fn stale(message: String) -> ApiError {
     ApiError::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", message)
-        .hint("read the configuration again and repeat the change")
+        .hint("read it again and repeat the change")
 }
 
 impl From<ManagerError> for ApiError {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
-use aide::axum::routing::{ApiMethodRouter, delete_with, get_with, post_with, put_with};
+use aide::axum::routing::{ApiMethodRouter, delete_with, get_with, patch_with, post_with, put_with};
 use aide::openapi::Operation;
 use aide::operation::{OperationHandler, OperationInput, OperationOutput};
 use aide::transform::TransformOperation;
@@ -12,7 +12,7 @@ use axum::handler::Handler;
 
 use super::app::App;
 use super::auth::{Needs, authorize};
-use super::{audit, bundle, health, messages, openapi, plugins, presence, rooms, stream, tokens, websocket};
+use super::{audit, bundle, health, members, messages, openapi, plugins, presence, rooms, stream, tokens, websocket};
 use crate::store::{Role, Scope};
 
 /// One row of the table.
@@ -30,10 +30,11 @@ pub(crate) enum Method {
     Get,
     Post,
     Put,
+    Patch,
     Delete,
 }
 
-use Method::{Delete, Get, Post, Put};
+use Method::{Delete, Get, Patch, Post, Put};
 
 const PUBLIC: Needs = Needs::Nothing;
 const READ: Needs = Needs::Scope(Scope::Read);
@@ -62,9 +63,28 @@ pub(crate) fn table() -> Vec<Route> {
             &[],
             tokens::revoke,
         ),
-        row(Get, "/api/v1/rooms", READ, "List rooms by name", &[], rooms::list),
+        row(Get, "/api/v1/rooms", READ, "List the rooms that one sees", &[], rooms::list),
         row(Post, "/api/v1/rooms", WRITE, "Make a room", &[409, 507], rooms::create),
         row(Get, "/api/v1/rooms/{id}", READ, "Show a room", &[], rooms::show),
+        row(Patch, "/api/v1/rooms/{id}", WRITE, "Change a room", &[409, 412, 507], rooms::change),
+        row(Delete, "/api/v1/rooms/{id}", WRITE, "Delete a room", &[], rooms::delete),
+        row(Get, "/api/v1/rooms/{id}/members", READ, "List a room's members", &[], members::list),
+        row(
+            Put,
+            "/api/v1/rooms/{id}/members/{user_id}",
+            WRITE,
+            "Join a room, invite somebody, or change what a member may do",
+            &[409, 507],
+            members::set,
+        ),
+        row(
+            Delete,
+            "/api/v1/rooms/{id}/members/{user_id}",
+            WRITE,
+            "Leave a room, or remove somebody",
+            &[409],
+            members::remove,
+        ),
         row(Get, "/api/v1/rooms/{id}/messages", READ, "Read a part of the history", &[], messages::history),
         row(Post, "/api/v1/rooms/{id}/messages", WRITE, "Send a message", &[429, 507], messages::send),
         row(Get, "/api/v1/rooms/{id}/stream", READ, "Follow a room as server-sent events", &[409], stream::follow),
@@ -117,6 +137,7 @@ where
         Get => get_with(handler, describe),
         Post => post_with(handler, describe),
         Put => put_with(handler, describe),
+        Patch => patch_with(handler, describe),
         Delete => delete_with(handler, describe),
     };
     Route { method, path, needs, router }

@@ -111,10 +111,11 @@ async fn no_route_lets_in_whom_the_table_does_not() {
             Method::Get => "GET",
             Method::Post => "POST",
             Method::Put => "PUT",
+            Method::Patch => "PATCH",
             Method::Delete => "DELETE",
         };
         let id = plexichat::id::RoomId::new().to_string();
-        let path = route.path.replace("{id}", &id).replace("{name}", "echo");
+        let path = route.path.replace("{id}", &id).replace("{name}", "echo").replace("{user_id}", "me");
         let (status, body) = fixture.send(method, &path, None, Some(json!({}))).await;
         assert_eq!((status, &body["error"]["code"]), (401, &json!("unauthorized")), "{method} {path}");
         let (status, _) = fixture.send(method, &path, Some("plx_0000"), Some(json!({}))).await;

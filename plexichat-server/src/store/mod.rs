@@ -2,6 +2,7 @@
 //! run, or who listens.
 
 pub mod act;
+pub mod rooms;
 pub mod rows;
 pub mod sqlite;
 
@@ -9,7 +10,10 @@ pub mod sqlite;
 pub(crate) mod testing;
 
 pub use act::Act;
-pub use rows::{CreateError, NewToken, Role, Room, Scope, StoredToken, TokenId, TokenInfo, User};
+pub use rooms::{
+    AccessChange, Member, MemberRole, NewRoom, Person, Room, RoomChange, RoomError, RoomFilter, RoomKind, RoomPage,
+};
+pub use rows::{CreateError, NewToken, Role, Scope, StoredToken, TokenId, TokenInfo, User};
 pub use sqlite::{
     Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, InvalidAnchor, OpenError, Store,
     check_file, snapshot, verify_audit_file,

@@ -1,9 +1,9 @@
-//! Rooms, people and tokens as the server stores and shows them. Knows no engine.
+//! People and tokens as the server stores and shows them. Knows no engine.
 
 use std::fmt;
 use std::str::FromStr;
 
-use plexichat::id::{InvalidId, RoomId, UserId};
+use plexichat::id::{InvalidId, UserId};
 use plexichat::message::{Actor, Time};
 use plexichat::store::StoreError;
 use schemars::JsonSchema;
@@ -12,19 +12,6 @@ use uuid::Uuid;
 
 /// The longest name of a room, a person or a token, in characters.
 pub const NAME_MAX: usize = 80;
-
-/// A room. In this version every person and plugin may read and write every room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Room {
-    /// Its identifier.
-    pub id: RoomId,
-    /// Its name: no two rooms have the same.
-    pub name: String,
-    /// When it was made.
-    pub created_at: Time,
-    /// Who made it.
-    pub created_by: UserId,
-}
 
 /// What a person may do on this server; each role may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

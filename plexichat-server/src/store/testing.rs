@@ -13,7 +13,7 @@ use plexichat::pipeline::{
     Announcer, Delivery, Fanout, Incoming, Limits, Message, Outbox, Outcome, Parts, Pipeline, Refusal, Stored,
 };
 
-use super::{Role, Store, User};
+use super::{Act, NewRoom, Role, Store, User};
 
 /// What the pipeline delivered; nobody is told events.
 #[derive(Default)]
@@ -97,7 +97,7 @@ impl Bench {
     }
 
     pub(crate) async fn room(&self, name: &str) -> RoomId {
-        self.store.create_room(name, self.user.id).await.expect("makes").id
+        self.store.create_room(NewRoom::named(name), self.user.id, &Act::system()).await.expect("makes").0.id
     }
 
     pub(crate) fn incoming(&self, room: RoomId, text: &str) -> Incoming {

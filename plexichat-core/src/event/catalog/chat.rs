@@ -213,9 +213,9 @@ catalog! {
     RoomCreated = "room_created" {
         /// The room.
         room_id: RoomId,
-        /// `room` or `direct`.
+        /// `public`, `private` or `direct`.
         kind: String,
-        /// Its name.
+        /// Its name; empty for a direct room.
         name: String,
         /// Who did it.
         by: Actor,

@@ -36,6 +36,11 @@ impl<'a> Tx<'a> {
         self.appender.took(number);
         Ok(())
     }
+
+    /// The room takes no message any more.
+    pub(super) fn forget_room(&mut self, room: RoomId) {
+        self.appender.forget_room(room);
+    }
 }
 
 impl Deref for Tx<'_> {

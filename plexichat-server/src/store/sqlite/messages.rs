@@ -1,7 +1,7 @@
 //! Messages: the insert that everything waits for, and their history.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use plexichat::id::{EventId, MessageId, PluginName, RoomId};
@@ -57,6 +57,11 @@ impl Appender {
     pub(super) fn forget(&mut self) {
         self.last = None;
         self.rooms.clear();
+    }
+
+    /// The room is gone, or may be: it is looked up again.
+    pub(super) fn forget_room(&mut self, room: RoomId) {
+        self.rooms.remove(&room);
     }
 
     /// The number that the next message or change gets; taken once [`took`](Self::took) is told.
@@ -131,7 +136,7 @@ impl Appender {
         connection
             .prepare_cached(
                 "SELECT number, (SELECT coalesce(max(seq), 0) FROM messages WHERE room = rooms.number)
-                 FROM rooms WHERE id = ?1",
+                 FROM rooms WHERE id = ?1 AND deleted_at IS NULL",
             )?
             .query_row([room_id.as_bytes()], |row| Ok(Standing { room: row.get(0)?, seq: row.get(1)? }))
             .optional()
@@ -140,20 +145,12 @@ impl Appender {
 
 #[async_trait]
 impl MessageStore for Store {
-    async fn access(&self, _: &Actor, room: RoomId) -> Result<Access, StoreError> {
-        let known = |rooms: &HashSet<RoomId>| rooms.contains(&room);
-        if known(&self.inner.rooms.read().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(Access::Write);
-        }
-        if self.room(room).await?.is_none() {
-            return Ok(Access::None);
-        }
-        self.inner.rooms.write().unwrap_or_else(PoisonError::into_inner).insert(room);
-        Ok(Access::Write)
+    async fn access(&self, actor: &Actor, room: RoomId) -> Result<Access, StoreError> {
+        self.access_of(actor, room).await
     }
 
-    async fn policy(&self, _: RoomId) -> Result<Arc<RoomPolicy>, StoreError> {
-        Ok(Arc::default())
+    async fn policy(&self, room: RoomId) -> Result<Arc<RoomPolicy>, StoreError> {
+        self.policy_of(room).await
     }
 
     async fn by_key(&self, author: &Actor, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError> {

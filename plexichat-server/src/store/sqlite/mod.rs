@@ -1,11 +1,13 @@
 //! The embedded engine: one SQLite file, one thread that writes it in groups, a few that read it. Knows what is stored,
 //! not who asks.
 
+mod access;
 mod accounts;
 mod audit;
 mod chain;
 mod changes;
 mod completion;
+mod members;
 mod messages;
 mod migrations;
 mod open;
@@ -20,17 +22,16 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
-use plexichat::id::RoomId;
 use plexichat::store::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 pub use open::OpenError;
 
+use access::Remembered;
 pub use audit::Audit;
 pub use chain::{Anchor, AuditFinding, AuditQuery, AuditReport, AuditRow, InvalidAnchor, verify_audit_file};
 use changes::Tx;
@@ -58,8 +59,8 @@ pub struct Broken {
 struct Inner {
     writer: Writer,
     readers: Readers,
-    /// Rooms known to exist, so that asking for access costs no look-up. None is ever deleted.
-    rooms: RwLock<HashSet<RoomId>>,
+    /// Who may do what in which room, so that asking costs no look-up.
+    remembered: Remembered,
     broken: watch::Receiver<Option<Broken>>,
 }
 
@@ -77,7 +78,7 @@ impl Store {
             readers.check_in_background(path, report.clone());
         }
         let writer = Writer::start(opened.connection, report)?;
-        let inner = Inner { writer, readers, rooms: RwLock::default(), broken };
+        let inner = Inner { writer, readers, remembered: Remembered::default(), broken };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -1,17 +1,19 @@
 //! The engine under what disks, processes and operators do to it.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use plexichat::message::Finding;
-use plexichat::pipeline::{Incoming, MessageStore, Refusal};
+use plexichat::id::{RoomId, UserId};
+use plexichat::message::{Actor, Finding};
+use plexichat::pipeline::{Incoming, MessageStore, Posting, Refusal, RoomPolicy};
 use plexichat::testing::conformance;
 
 use super::*;
 use crate::store::testing::{Bench, Place};
-use crate::store::{CreateError, Role, TokenId};
+use crate::store::{Act, CreateError, NewRoom, Role, RoomError, RoomFilter, TokenId};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
@@ -28,14 +30,21 @@ async fn conforms() {
         let store = open();
         let ann = store.create_user("ann", Role::User).await.expect("makes");
         let bob = store.create_user("bob", Role::User).await.expect("makes");
-        let room = async |name| store.create_room(name, ann.id).await.expect("makes").id;
+        let act = Act::system();
+        let eve = store.create_user("eve", Role::User).await.expect("makes");
+        let carl = store.create_user("carl", Role::User).await.expect("makes");
+        let policy = RoomPolicy { posting: Posting::Members, ..RoomPolicy::default() };
+        let room = async |name| {
+            let room = NewRoom { policy: policy.clone(), members: vec![ann.id, bob.id], ..NewRoom::named(name) };
+            store.create_room(room, eve.id, &act).await.expect("makes").0.id
+        };
         conformance::Rooms {
             room: room("one").await,
             other_room: room("two").await,
             writer: ann.actor(),
             other_writer: bob.actor(),
-            reader: None,
-            stranger: None,
+            reader: Some(carl.actor()),
+            stranger: Some(Actor::user(&UserId::new().to_string(), "nobody")),
             store: store.clone(),
         }
     })
@@ -120,22 +129,23 @@ async fn a_refused_write_undoes_itself_alone() {
 async fn names_are_taken_once() {
     let place = Place::new();
     let bench = Bench::open(&place).await;
+    let act = Act::system();
     let (one, two) = tokio::join!(
-        bench.store.create_room(" general ", bench.user.id),
-        bench.store.create_room("general", bench.user.id)
+        bench.store.create_room(NewRoom::named(" general "), bench.user.id, &act),
+        bench.store.create_room(NewRoom::named("general"), bench.user.id, &act)
     );
-    let conflict = CreateError::Conflict { what: "room", name: "general".into() };
+    let conflict = RoomError::Create(CreateError::Conflict { what: "room", name: "general".into() });
     assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|made| **made).count(), 1);
     assert!([one.err(), two.err()].contains(&Some(conflict)));
-    let nameless = bench.store.create_room(" ", bench.user.id).await;
-    assert_eq!(nameless, Err(CreateError::Name { what: "room" }));
+    let nameless = bench.store.create_room(NewRoom::named(" "), bench.user.id, &act).await;
+    assert_eq!(nameless, Err(CreateError::Name { what: "room" }.into()));
     let again = bench.store.create_user("ann", Role::Admin).await;
     assert_eq!(again, Err(CreateError::Conflict { what: "user", name: "ann".into() }));
 
     bench.room("another").await;
     let names = async |after: Option<&str>, limit| {
-        let rooms = bench.store.rooms(after.map(str::to_owned), limit).await.expect("lists");
-        rooms.into_iter().map(|room| room.name).collect::<Vec<_>>()
+        let rooms = bench.store.rooms(bench.user.id, RoomFilter::default(), after.map(str::to_owned), limit).await;
+        rooms.expect("lists").rooms.into_iter().filter_map(|room| room.name).collect::<Vec<_>>()
     };
     assert_eq!(names(None, 10).await, ["another", "general"]);
     assert_eq!(names(None, 1).await, ["another"]);
@@ -399,5 +409,5 @@ async fn foreign_and_newer_files_are_refused_and_kept() {
 
     written(&place).await;
     change("PRAGMA user_version = 999");
-    check_refused(&path, "has version 999 of the tables, this server knows up to 1", "newer server");
+    check_refused(&path, "has version 999 of the tables, this server knows up to 6", "newer server");
 }

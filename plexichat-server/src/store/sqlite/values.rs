@@ -2,7 +2,7 @@
 
 use plexichat::message::{ActorKind, MessageState, Origin, Time};
 use plexichat::store::StoreError;
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{ErrorCode, Row};
 use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -51,6 +51,14 @@ pub(super) fn word<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
     let text = row.get_ref(column)?.as_str()?;
     let word: StrDeserializer<'_, WordError> = text.into_deserializer();
     T::deserialize(word).map_err(|error| unreadable(column, error))
+}
+
+/// The same where there may be none.
+pub(super) fn optional_word<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    if row.get_ref(column)? == ValueRef::Null {
+        return Ok(None);
+    }
+    word(row, column).map(Some)
 }
 
 /// JSON as a value.
