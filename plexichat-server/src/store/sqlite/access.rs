@@ -120,7 +120,9 @@ impl Remembered {
             }
             AccessChange { room: Some(room), user: None } => drop(state.rooms.remove(&room)),
             AccessChange { room: None, user: Some(user) } => {
-                state.rooms.values_mut().for_each(|known| drop(known.people.remove(&user)));
+                for known in state.rooms.values_mut() {
+                    known.people.remove(&user);
+                }
             }
             AccessChange { room: None, user: None } => state.rooms.clear(),
         }
