@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use plexichat::pipeline::MessageStore;
 
 use super::*;
-use crate::store::Store;
 use crate::store::testing::{Bench, Place};
+use crate::store::{RoomFilter, Store};
 
 fn archive_of(data_dir: &Path) -> Vec<u8> {
     let mut archive = Vec::new();
@@ -147,7 +147,8 @@ async fn only_an_empty_directory_is_filled() {
     fs::create_dir(folder.path().join("lost+found")).expect("makes");
     restore(archive.as_slice(), folder.path(), &mut |_| {}).expect("is empty");
     let restored = Store::open(&folder.path().join(DATABASE)).expect("opens");
-    assert_eq!(restored.rooms(None, 10).await.expect("reads").len(), 1);
+    let viewer = restored.user_by_name("ann".into()).await.expect("reads").expect("is there").id;
+    assert_eq!(restored.rooms(viewer, RoomFilter::default(), None, 10).await.expect("reads").rooms.len(), 1);
     assert_eq!(fs::read_to_string(folder.path().join("files/ab/one")).expect("is there"), "the first");
     assert!(!folder.path().join(".restoring").exists());
 }
