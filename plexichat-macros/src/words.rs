@@ -115,6 +115,7 @@ pub(crate) const EVENTS: &[&str] = &[
     "plugin_config_changed",
     "permission_denied",
     "config_changed",
+    "backup_completed",
     "system_started",
     "system_stopping",
 ];

@@ -14,6 +14,7 @@ mod http;
 pub mod live;
 pub mod outbox;
 mod ports;
+mod shown;
 mod stop;
 pub mod store;
 mod telemetry;

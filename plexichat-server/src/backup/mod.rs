@@ -116,6 +116,17 @@ impl BackupError {
     }
 }
 
+impl BackupError {
+    /// Whether there was no room for what is held still.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Database(error) => error.is_full(),
+            Self::System { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+}
+
 fn system(doing: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> BackupError {
     let path = path.to_path_buf();
     move |source| BackupError::System { doing, path, source }

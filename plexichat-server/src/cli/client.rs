@@ -16,6 +16,8 @@ pub(crate) const ADDRESS_FILE: &str = "address";
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 /// A little longer than the server's own limit, so that its answer is seen.
 const TIMEOUT: Duration = Duration::from_secs(35);
+/// What has no end that could be told before.
+const FOR_EVER: Duration = Duration::from_secs(7 * 86400);
 
 /// A running server, and the token to ask it with.
 pub(crate) struct Client {
@@ -69,7 +71,37 @@ impl Client {
         Ok(self.token.iter().fold(request, |request, token| request.bearer_auth(token)))
     }
 
+    /// Posts, and hands on what comes back piece by piece, for as long as it takes.
+    pub(crate) async fn download(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let server = self.server.as_str().trim_end_matches('/');
+        let mut response = self.answered(self.request(Method::POST, path)?.timeout(FOR_EVER)).await?;
+        while let Some(chunk) = response.chunk().await.map_err(|error| {
+            Failure::new(format!("{server} broke its answer off: {}", innermost(&error.without_url())))
+                .hint("its log says why")
+        })? {
+            take(&chunk)?;
+        }
+        Ok(())
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+        let server = self.server.as_str().trim_end_matches('/');
+        let response = self.answered(request).await?;
+        let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = response.bytes().await;
+        let body =
+            body.map_err(|error| Failure::new(format!("{server} broke its answer off: {}", error.without_url())))?;
+        let value = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
+        let value = value.map_err(|_| no_plexichat(server))?;
+        Ok(Answer { value, etag })
+    }
+
+    /// The answer, where it says that it was done.
+    async fn answered(&self, request: RequestBuilder) -> Result<reqwest::Response, Failure> {
         let server = self.server.as_str().trim_end_matches('/');
         let response = request.send().await.map_err(|error| {
             let error = error.without_url();
@@ -77,15 +109,12 @@ impl Client {
                 .hint("start it with `plexichat serve`, or name another address with `--server`")
         })?;
         let status = response.status();
-        let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        if status.is_success() {
+            return Ok(response);
+        }
         let body = response.bytes().await;
         let body =
             body.map_err(|error| Failure::new(format!("{server} broke its answer off: {}", error.without_url())))?;
-        if status.is_success() {
-            let value = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
-            let value = value.map_err(|_| no_plexichat(server))?;
-            return Ok(Answer { value, etag });
-        }
         let Ok(ErrorBody { error }) = serde_json::from_slice(&body) else { return Err(no_plexichat(server)) };
         let mut message = error.message;
         for finding in error.details.into_iter().flatten() {

@@ -9,6 +9,7 @@ use super::Failure;
 use super::output::{Output, cell, plain};
 use super::settings::{SettingsArgs, load};
 use crate::Bundle;
+use crate::shown::{self, Setting};
 
 #[derive(Debug, Args)]
 #[command(
@@ -46,9 +47,8 @@ pub(super) fn run(arguments: ConfigArgs, bundle: &Bundle, output: &mut Output) -
         },
         ConfigCommand::Show(arguments) => {
             let (catalog, settings) = load(bundle, &arguments).map_err(|problems| Failure::of_problems(&problems))?;
-            output.show(&Value::Array(entries(&catalog, &settings)), |entries| {
-                entries.as_array().into_iter().flatten().map(line).collect()
-            })
+            let entries = json!(entries(&catalog, &settings));
+            output.show(&entries, |entries| entries.as_array().into_iter().flatten().map(line).collect())
         }
         ConfigCommand::Example => {
             let example = example(&load_without_operator(bundle)?);
@@ -63,48 +63,11 @@ fn load_without_operator(bundle: &Bundle) -> Result<Catalog, Failure> {
 }
 
 /// Each setting with its value and where it was set.
-fn entries(catalog: &Catalog, settings: &Settings) -> Vec<Value> {
-    let mut entries = Vec::new();
-    let mut put = |pointer: &str, value: Value, origin: String| {
-        let key = pointer.trim_start_matches('/').replace('/', ".");
-        entries.push(json!({ "key": key, "value": value, "origin": origin }));
-    };
-    let server = &settings.server;
-    for (pointer, value) in [
-        ("/server/listen", json!(server.listen.to_string())),
-        ("/server/public_url", json!(server.public_url)),
-        ("/server/data_dir", json!(server.data_dir.display().to_string())),
-        ("/server/limits/text_bytes", json!(server.limits.text_bytes)),
-        ("/server/limits/messages_per_second", json!(server.limits.messages_per_second)),
-        ("/server/limits/message_burst", json!(server.limits.message_burst)),
-        ("/server/accounts/registration", json!(server.accounts.registration)),
-        ("/server/accounts/bad_tokens_per_minute", json!(server.accounts.bad_tokens_per_minute)),
-        ("/server/files/max_bytes", json!(server.files.max_bytes)),
-        ("/server/files/quota_per_user", json!(server.files.quota_per_user)),
-        ("/server/files/quota_total", json!(server.files.quota_total)),
-    ] {
-        put(pointer, value, settings.origin(pointer).to_string());
-    }
+fn entries(catalog: &Catalog, settings: &Settings) -> Vec<Setting> {
+    let mut entries = shown::of_server(settings);
     for descriptor in catalog.plugins() {
-        let plugin = settings.plugin(&descriptor.plugin_name());
-        let root = format!("/plugins/{}", descriptor.name);
-        let grant: Option<Vec<_>> = plugin.grant.map(|grant| grant.iter().collect());
-        for (name, value) in [
-            ("enabled", json!(plugin.enabled)),
-            ("grant", json!(grant)),
-            ("hosts", json!(plugin.hosts)),
-            ("private_network", json!(plugin.private_network)),
-            ("isolation", json!(plugin.isolation)),
-        ] {
-            let pointer = format!("{root}/{name}");
-            put(&pointer, value, settings.origin(&pointer).to_string());
-        }
         let config = settings.plugin_config(descriptor, None);
-        let shown = config.shown();
-        for (pointer, origin) in &config.origins {
-            let value = shown.pointer(pointer).cloned().unwrap_or(Value::Null);
-            put(&format!("{root}/config{pointer}"), value, origin.to_string());
-        }
+        entries.extend(shown::of_plugin(settings, &descriptor.plugin_name(), &config.shown(), &config.origins));
     }
     entries
 }

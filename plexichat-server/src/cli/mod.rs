@@ -2,6 +2,7 @@
 //! start one.
 
 mod audit;
+mod backup;
 mod bundle;
 mod client;
 mod config;
@@ -54,6 +55,10 @@ enum Command {
     Room(room::RoomArgs),
     /// Show who did what, and verify that nobody changed the record of it.
     Audit(audit::AuditArgs),
+    /// Take a backup of a running server, or of a data directory that none uses.
+    Backup(backup::BackupArgs),
+    /// Put a backup back into an empty data directory, or verify one.
+    Restore(backup::RestoreArgs),
     /// Tell what is linked into this binary.
     Bundle(bundle::BundleArgs),
     /// Check and show the settings.
@@ -91,6 +96,8 @@ pub(crate) fn run(bundle: &Bundle, arguments: impl IntoIterator<Item = std::ffi:
         Command::Token(arguments) => on_runtime(token::run(arguments, &mut output)),
         Command::Room(arguments) => on_runtime(room::run(arguments, &mut output)),
         Command::Audit(arguments) => on_runtime(audit::run(arguments, &mut output)),
+        Command::Backup(arguments) => on_runtime(backup::backup(arguments, bundle, &mut output)),
+        Command::Restore(arguments) => backup::put_back(&arguments, bundle, &mut output),
         Command::Serve(arguments) => serve::run(&arguments, bundle),
         Command::Config(arguments) => config::run(arguments, bundle, &mut output),
         Command::Bundle(arguments) => bundle::run(&arguments, bundle, &mut output),
@@ -147,6 +154,11 @@ mod tests {
         check("room create", false);
         check("room list --token-file t", true);
         check("bundle info", true);
+        check("backup b.tar --server http://127.0.0.1:1", true);
+        check("backup --offline b.tar --data-dir d", true);
+        check("restore b.tar --data-dir d", true);
+        check("restore b.tar --check --json", true);
+        check("restore", false);
         check("audit list --action plugin. --limit 5", true);
         check("audit verify --file data/plexichat.db --expect 1:ab", false);
         check("audit verify --server http://127.0.0.1:1", true);

@@ -22,6 +22,7 @@ use super::client::ADDRESS_FILE;
 use super::settings::{SettingsArgs, load};
 use crate::Bundle;
 use crate::auth::{Authenticator, FirstAdministrator, first_administrator};
+use crate::backup;
 use crate::data_dir::DataDir;
 use crate::egress::{Egress, Reach};
 use crate::http::edge::{Edge, EdgeSettings};
@@ -62,6 +63,7 @@ pub(super) fn run(arguments: &ServeArgs, bundle: &Bundle) -> Result<(), Failure>
     let (catalog, settings) = load(bundle, &arguments.settings).map_err(|problems| Failure::of_problems(&problems))?;
     let data_dir = DataDir::open(&settings.server.data_dir)
         .map_err(|error| Failure::cannot_work(error.to_string()).hint(error.hint()))?;
+    backup::remove_left_overs(data_dir.path());
     let store = Store::open(&data_dir.database())
         .map_err(|error| Failure::cannot_work(error.to_string()).hint(error.hint()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("server").build();

@@ -27,6 +27,13 @@ pub(crate) struct SettingsArgs {
     listen: Option<String>,
 }
 
+impl SettingsArgs {
+    /// For a command that takes no address to listen on.
+    pub(crate) fn of(config: Option<PathBuf>, data_dir: Option<String>) -> Self {
+        Self { config, data_dir, listen: None }
+    }
+}
+
 /// The linked plugins and the settings.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ mod presence;
 mod rooms;
 mod routes;
 mod stream;
+mod system;
 mod tokens;
 mod websocket;
 

@@ -12,7 +12,7 @@ use axum::handler::Handler;
 
 use super::app::App;
 use super::auth::{Needs, authorize};
-use super::{audit, bundle, health, members, messages, openapi, plugins, presence, rooms, stream, tokens, websocket};
+use super::{audit, bundle, health, members, messages, openapi, plugins, presence, rooms, stream, system, tokens, websocket};
 use crate::store::{Role, Scope};
 
 /// One row of the table.
@@ -51,6 +51,8 @@ pub(crate) fn table() -> Vec<Route> {
         row(Get, "/openapi.json", PUBLIC, "This document", &[], openapi::show),
         row(Get, "/api/v1/audit", ADMIN, "Who did what, newest first", &[], audit::list),
         row(Get, "/api/v1/audit/verify", ADMIN, "Verify that nobody changed the audit log", &[], audit::verify),
+        row(Get, "/api/v1/system/config", ADMIN, "What counts, and where it was set", &[], system::config),
+        row(Post, "/api/v1/system/backup", ADMIN, "Take a backup", &[409, 507], system::backup),
         row(Get, "/api/v1/bundle", READ, "What is in the binary", &[], bundle::show),
         row(Get, "/api/v1/auth/me", READ, "Who one is", &[], tokens::me),
         row(Get, "/api/v1/tokens", READ, "List tokens: one's own, as administrator all", &[], tokens::list),

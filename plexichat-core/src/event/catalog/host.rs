@@ -260,6 +260,13 @@ catalog! {
         /// Who did it.
         by: Actor,
     }
+    /// A backup was taken.
+    BackupCompleted = "backup_completed" {
+        /// How many bytes it has.
+        bytes: u64,
+        /// Who took it.
+        by: Actor,
+    }
     /// The server is ready.
     SystemStarted = "system_started" {
         /// The version of the bundle.

@@ -116,6 +116,17 @@ impl OpenError {
         matches!(self, Self::NotADatabase { .. } | Self::Damaged { .. })
     }
 
+    /// Whether there was no room for what was to be written.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } | Self::Migration { source, .. } => {
+                source.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            }
+            Self::System { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+
     /// The error of a statement that only reads.
     pub(super) fn reading(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_path_buf();

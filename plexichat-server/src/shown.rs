@@ -1,0 +1,76 @@
+//! The settings one by one, each with its value and where it was set, secrets masked: as commands and routes show them.
+
+use std::collections::BTreeMap;
+
+use plexichat::id::PluginName;
+use plexichat::settings::Settings;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Setting {
+    /// Its name, as in `server.listen`.
+    pub(crate) key: String,
+    /// What counts; null where nothing is set.
+    pub(crate) value: Value,
+    /// Where it was set.
+    pub(crate) origin: String,
+}
+
+impl Setting {
+    fn new(pointer: &str, value: Value, origin: String) -> Self {
+        Self { key: pointer.trim_start_matches('/').replace('/', "."), value, origin }
+    }
+}
+
+/// The server's own settings.
+pub(crate) fn of_server(settings: &Settings) -> Vec<Setting> {
+    let server = &settings.server;
+    [
+        ("/server/listen", json!(server.listen.to_string())),
+        ("/server/public_url", json!(server.public_url)),
+        ("/server/data_dir", json!(server.data_dir.display().to_string())),
+        ("/server/limits/text_bytes", json!(server.limits.text_bytes)),
+        ("/server/limits/messages_per_second", json!(server.limits.messages_per_second)),
+        ("/server/limits/message_burst", json!(server.limits.message_burst)),
+        ("/server/accounts/registration", json!(server.accounts.registration)),
+        ("/server/accounts/bad_tokens_per_minute", json!(server.accounts.bad_tokens_per_minute)),
+        ("/server/files/max_bytes", json!(server.files.max_bytes)),
+        ("/server/files/quota_per_user", json!(server.files.quota_per_user)),
+        ("/server/files/quota_total", json!(server.files.quota_total)),
+    ]
+    .into_iter()
+    .map(|(pointer, value)| Setting::new(pointer, value, settings.origin(pointer).to_string()))
+    .collect()
+}
+
+/// What is set of a plugin: `config` with secrets masked, and where each value in it was set.
+pub(crate) fn of_plugin(
+    settings: &Settings,
+    name: &PluginName,
+    config: &Value,
+    origins: &BTreeMap<String, impl ToString>,
+) -> Vec<Setting> {
+    let plugin = settings.plugin(name);
+    let root = format!("/plugins/{name}");
+    let grant: Option<Vec<_>> = plugin.grant.map(|grant| grant.iter().collect());
+    let named = [
+        ("enabled", json!(plugin.enabled)),
+        ("grant", json!(grant)),
+        ("hosts", json!(plugin.hosts)),
+        ("private_network", json!(plugin.private_network)),
+        ("isolation", json!(plugin.isolation)),
+    ]
+    .map(|(name, value)| {
+        let pointer = format!("{root}/{name}");
+        let origin = settings.origin(&pointer).to_string();
+        Setting::new(&pointer, value, origin)
+    });
+    let configured = origins.iter().map(|(pointer, origin)| {
+        let value = config.pointer(pointer).cloned().unwrap_or(Value::Null);
+        Setting::new(&format!("{root}/config{pointer}"), value, origin.to_string())
+    });
+    named.into_iter().chain(configured).collect()
+}
