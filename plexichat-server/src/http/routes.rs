@@ -12,7 +12,9 @@ use axum::handler::Handler;
 
 use super::app::App;
 use super::auth::{Needs, authorize};
-use super::{audit, bundle, health, members, messages, openapi, plugins, presence, rooms, stream, system, tokens, websocket};
+use super::{
+    audit, bundle, health, members, messages, openapi, plugins, presence, rooms, stream, system, tokens, websocket,
+};
 use crate::store::{Role, Scope};
 
 /// One row of the table.
