@@ -1,5 +1,5 @@
-//! Tells plugins of a stored message: its events, and its command if it is one, whose answer is tried again where it
-//! could not be stored. What keeps the order of a room and knows what is done is the server's outbox.
+//! Tells plugins of what is stored: an event, or a message with its events and its command if it is one, whose answer is
+//! tried again where it could not be stored. What keeps the order of a room and knows what is done is the server's outbox.
 
 mod turns;
 
@@ -20,8 +20,8 @@ use crate::event::{CAUSE_DEPTH_MAX, Event, Payload};
 use crate::guard::{CallError, PluginHandle};
 use crate::id::{EventId, MessageId};
 use crate::manager::snapshot::Snapshot;
-use crate::message::{Actor, ActorKind, MessageState, Origin};
-use crate::pipeline::{Delivery, Incoming, Pipeline, Refusal};
+use crate::message::{Actor, ActorKind, Origin};
+use crate::pipeline::{Delivery, Incoming, Pipeline, Posted, Refusal, Told};
 
 /// How often an answer is tried whose scanner is not available. It may be the answer that breaks the scanner, so there is
 /// an end; the waits of [`Retry`] give the scanner about a minute.
@@ -80,7 +80,7 @@ impl Dispatcher {
         Self { retry, ..self }
     }
 
-    /// Hands a message to plugins. Returns when every mailbox has taken its events, every inline handler has answered and
+    /// Hands a message or a stored event to plugins. Returns when every mailbox has taken its events, every inline handler has answered and
     /// its command has its place: then the room's next message may come. What is returned is ready when every handler
     /// and the command are done, and the command's answer is stored or given up; the command runs only while somebody
     /// polls it.
@@ -95,33 +95,36 @@ impl Dispatcher {
     /// A dropped call may have told some of the plugins. Where the returned future is dropped, the handlers go on, and
     /// the command is cut off.
     pub async fn hand_over(&self, delivery: &Delivery) -> BoxFuture<'static, ()> {
-        if delivery.row.state == MessageState::Quarantined {
-            // Moderators were told by the pipeline; nobody else is until one of them releases it.
-            return Box::pin(std::future::ready(()));
-        }
-        let told = self.events(delivery).await;
+        let told = match &delivery.what {
+            Told::Message(posted) | Told::Released(posted) if posted.row.state.is_shown() => self.events(posted).await,
+            // Of what is held back moderators are told by an event of its own, nobody else until one of them releases it;
+            // of what was deleted meanwhile there is nothing to tell.
+            Told::Message(_) | Told::Released(_) | Told::Nothing => return Box::pin(std::future::ready(())),
+            Told::Event(event) => self.tell(event.clone()).await.into_iter().collect(),
+        };
         let handled = async move {
             for completion in told {
                 completion.wait().await;
             }
         };
-        let Some(found) = self.find(delivery) else { return Box::pin(handled) };
-        let (dispatcher, delivery) = (self.clone(), delivery.clone());
+        let found = delivery.message().and_then(|posted| Some((posted.clone(), self.find(posted)?)));
+        let Some((posted, found)) = found else { return Box::pin(handled) };
+        let dispatcher = self.clone();
         Box::pin(async move {
-            join(dispatcher.command(&delivery, found), handled).await;
+            join(dispatcher.command(&posted, found), handled).await;
         })
     }
 
-    async fn events(&self, delivery: &Delivery) -> Vec<Completion> {
+    async fn events(&self, posted: &Posted) -> Vec<Completion> {
         let plugins = self.plugins.load_full();
-        let row = &delivery.row;
+        let row = &posted.row;
         let user = row.author.kind == ActorKind::User && !plugins.subscribers(UserMessage::NAME).is_empty();
         let all = !plugins.subscribers(MessageReceived::NAME).is_empty();
         drop(plugins);
         let mut told = Vec::new();
         if user {
             let payload = UserMessage::new(row.id, row.room_id, row.text.clone(), row.reply_to, mentions(&row.text));
-            told.extend(self.tell(self.event(delivery, nth::USER_MESSAGE, payload)).await);
+            told.extend(self.tell(self.event(posted, nth::USER_MESSAGE, payload)).await);
         }
         if all {
             let payload = MessageReceived::new(
@@ -132,35 +135,35 @@ impl Dispatcher {
                 mentions(&row.text),
                 row.author.kind,
             );
-            told.extend(self.tell(self.event(delivery, nth::MESSAGE_RECEIVED, payload)).await);
+            told.extend(self.tell(self.event(posted, nth::MESSAGE_RECEIVED, payload)).await);
         }
         told
     }
 
-    async fn tell(&self, event: Event) -> Option<Completion> {
+    async fn tell(&self, event: impl Into<Arc<Event>>) -> Option<Completion> {
         // A chain of causes that is too long is cut, and the bus has told of it.
         self.bus.publish(event).await.ok()
     }
 
-    fn event<P: Payload>(&self, delivery: &Delivery, nth: u8, payload: P) -> Event {
-        let row = &delivery.row;
+    fn event<P: Payload>(&self, posted: &Posted, nth: u8, payload: P) -> Event {
+        let row = &posted.row;
         let mut event = Event::new(payload);
         event.id = EventId::about(row.id, nth);
         event.time = row.created_at;
         event.actor = row.author.clone();
-        event.origin = delivery.origin;
+        event.origin = posted.origin;
         event.room_id = Some(row.room_id);
         event.seq = Some(row.seq);
-        event.cause_id = delivery.cause_id;
-        event.cause_depth = delivery.cause_depth;
+        event.cause_id = posted.cause_id;
+        event.cause_depth = posted.cause_depth;
         event
     }
 
     /// The message's command. What plugins write is never one.
-    fn find(&self, delivery: &Delivery) -> Option<Found> {
-        let row = &delivery.row;
+    fn find(&self, posted: &Posted) -> Option<Found> {
+        let row = &posted.row;
         if matches!(row.author.kind, ActorKind::Plugin | ActorKind::Ai | ActorKind::System)
-            || delivery.cause_depth >= CAUSE_DEPTH_MAX
+            || posted.cause_depth >= CAUSE_DEPTH_MAX
         {
             return None;
         }
@@ -170,8 +173,8 @@ impl Dispatcher {
         Some(Found { plugin, index, turn })
     }
 
-    async fn command(&self, delivery: &Delivery, found: Found) {
-        let row = &delivery.row;
+    async fn command(&self, posted: &Posted, found: Found) {
+        let row = &posted.row;
         let Some((name, arguments)) = split(&row.text) else { return };
         let Found { plugin, index, mut turn } = found;
         turn.come().await;
@@ -181,7 +184,7 @@ impl Dispatcher {
         let cause_id = EventId::about(row.id, nth::COMMAND);
         let call = CommandCall::new(name, arguments, row.id, row.room_id, row.author.clone());
         let began = Instant::now();
-        let answer = self.ask(&plugin, index, cause_id, delivery.cause_depth, call).await;
+        let answer = self.ask(&plugin, index, cause_id, posted.cause_depth, call).await;
         let ok = answer.is_ok();
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let text = match answer {
@@ -199,7 +202,7 @@ impl Dispatcher {
                 origin: Origin::Plugin,
                 key: Some(format!("{cause_id}/answer")),
                 cause_id: Some(cause_id),
-                cause_depth: delivery.cause_depth + 1,
+                cause_depth: posted.cause_depth + 1,
             };
             self.answer(answer, row.id, turn).await;
         } else {
@@ -213,9 +216,9 @@ impl Dispatcher {
             ok,
             milliseconds,
         );
-        let mut event = self.event(delivery, nth::COMMAND, executed);
+        let mut event = self.event(posted, nth::COMMAND, executed);
         event.cause_id = Some(EventId::about(row.id, nth::MESSAGE_RECEIVED));
-        event.cause_depth = delivery.cause_depth + 1;
+        event.cause_depth = posted.cause_depth + 1;
         if let Some(completion) = self.tell(event).await {
             completion.wait().await;
         }

@@ -52,6 +52,11 @@ impl Actor {
     pub fn user(id: &str, name: &str) -> Self {
         Self { kind: ActorKind::User, id: id.into(), name: name.into() }
     }
+
+    /// Whether both are one, whatever the name is by now.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.id == other.id
+    }
 }
 
 /// By which road something came in.

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use plexichat::message::{Origin, StoredRow};
-use plexichat::pipeline::Delivery;
+use plexichat::pipeline::{Delivery, Posted, Told};
 use plexichat::testing::{TestHost, TestResult};
 
 /// The message as a server tells it to plugins after a crash.
 fn again(posted: &Arc<StoredRow>) -> Delivery {
-    Delivery { outbox_id: 1, row: posted.clone(), origin: Origin::Rest, cause_id: None, cause_depth: 0 }
+    let posted = Posted { row: posted.clone(), origin: Origin::Rest, cause_id: None, cause_depth: 0 };
+    Delivery { outbox_id: 1, what: Told::Message(posted) }
 }
 
 mod relay {

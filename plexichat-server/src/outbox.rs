@@ -1,4 +1,4 @@
-//! From committed messages to whoever tells plugins of them: at least once, in order within a room, however slow plugins
+//! From committed messages and events to whoever tells plugins of them: at least once, in order within a room, however slow plugins
 //! are and whenever the process dies. Knows neither plugins nor what telling them means.
 //!
 //! The fast way is a bounded queue in memory. What does not fit, and what an earlier process left, is read from the
@@ -17,7 +17,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use plexichat::id::RoomId;
 use plexichat::message::Time;
-use plexichat::pipeline::{self, Delivery};
+use plexichat::pipeline::{self, Delivery, Told};
 use plexichat::store::StoreError;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until};
@@ -125,7 +125,7 @@ impl Outbox {
                 }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break,
                 Some((delivery, completion)) = handing.next(), if !handing.is_empty() => {
-                    driver.handed_over(delivery.row.room_id);
+                    driver.handed_over(delivery.room_id());
                     under_way.push(until_done(delivery, completion));
                 }
                 Some(number) = under_way.next(), if !under_way.is_empty() => driver.done(number),
@@ -149,9 +149,11 @@ impl Outbox {
 
 impl pipeline::Outbox for Outbox {
     fn enqueue(&self, delivery: Delivery) {
-        metrics::counter!("plexichat_messages_stored_total").increment(1);
+        if matches!(delivery.what, Told::Message(_)) {
+            metrics::counter!("plexichat_messages_stored_total").increment(1);
+        }
         let mut waiting = self.queue.waiting();
-        let bytes = waiting.bytes + delivery.row.text.len();
+        let bytes = waiting.bytes + delivery.size();
         // Behind one that did not fit the others wait in the store too, so that the order stays.
         if waiting.overflown || waiting.deliveries.len() >= QUEUE_MESSAGES || bytes > QUEUE_BYTES {
             waiting.overflown = true;
@@ -192,7 +194,7 @@ struct Driver<'a> {
     /// Taken and not done yet, with the times of their commits.
     open: BTreeMap<u64, Time>,
     /// Those of each room that wait for the one before them, which is being handed over.
-    rooms: HashMap<RoomId, VecDeque<Delivery>>,
+    rooms: HashMap<Option<RoomId>, VecDeque<Delivery>>,
     /// The first of rooms of which none is being handed over.
     ready: VecDeque<Delivery>,
     saved: u64,
@@ -239,7 +241,7 @@ impl<'a> Driver<'a> {
                 return;
             }
             if let Some(delivery) = waiting.deliveries.pop_front() {
-                waiting.bytes -= delivery.row.text.len();
+                waiting.bytes -= delivery.size();
                 drop(waiting);
                 if delivery.outbox_id > taken {
                     self.accept(delivery);
@@ -269,11 +271,14 @@ impl<'a> Driver<'a> {
 
     fn accept(&mut self, delivery: Delivery) {
         self.taken = Some(delivery.outbox_id);
-        self.open.insert(delivery.outbox_id, delivery.row.created_at);
-        match self.rooms.get_mut(&delivery.row.room_id) {
+        // Where there is nothing to tell, it is done.
+        let Some(time) = delivery.time() else { return };
+        self.open.insert(delivery.outbox_id, time);
+        // What belongs to no room has a line of its own.
+        match self.rooms.get_mut(&delivery.room_id()) {
             Some(room) => room.push_back(delivery),
             None => {
-                self.rooms.insert(delivery.row.room_id, VecDeque::new());
+                self.rooms.insert(delivery.room_id(), VecDeque::new());
                 self.ready.push_back(delivery);
             }
         }
@@ -284,7 +289,7 @@ impl<'a> Driver<'a> {
         self.ready.pop_front()
     }
 
-    fn handed_over(&mut self, room: RoomId) {
+    fn handed_over(&mut self, room: Option<RoomId>) {
         match self.rooms.get_mut(&room).and_then(VecDeque::pop_front) {
             Some(next) => self.ready.push_back(next),
             None => {
@@ -429,7 +434,7 @@ async fn until_done<C: Future<Output = ()> + Send>(delivery: Delivery, completio
 fn tell_panic(panic: Box<dyn Any + Send>, delivery: &Delivery, attempt: u32) {
     // Its own destructor may panic too.
     std::mem::forget(panic);
-    tracing::error!(message = %delivery.row.id, attempt, "telling plugins of a message panicked");
+    tracing::error!(number = delivery.outbox_id, attempt, "telling plugins of a message or an event panicked");
 }
 
 #[cfg(test)]

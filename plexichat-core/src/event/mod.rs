@@ -244,6 +244,40 @@ impl Serialize for Event {
     }
 }
 
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            id: EventId,
+            #[serde(rename = "type")]
+            name: String,
+            schema_version: u32,
+            time: Time,
+            actor: Actor,
+            origin: Origin,
+            room_id: Option<RoomId>,
+            seq: Option<u64>,
+            cause_id: Option<EventId>,
+            cause_depth: u8,
+            data: Value,
+        }
+        let wire = Wire::deserialize(deserializer)?;
+        Ok(Self {
+            id: wire.id,
+            name: wire.name.into(),
+            schema_version: wire.schema_version,
+            time: wire.time,
+            actor: wire.actor,
+            origin: wire.origin,
+            room_id: wire.room_id,
+            seq: wire.seq,
+            cause_id: wire.cause_id,
+            cause_depth: wire.cause_depth,
+            data: Data::Json(Arc::new(wire.data)),
+        })
+    }
+}
+
 /// An event's data, borrowed where it could be.
 pub struct Decoded<'a, P>(Inner<'a, P>);
 

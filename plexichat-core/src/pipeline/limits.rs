@@ -11,7 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use super::Refusal;
 use super::message::Incoming;
 use crate::id::RoomId;
-use crate::message::ActorKind;
+use crate::message::{Actor, ActorKind};
 use crate::problem::Problem;
 use crate::settings::MessageLimits;
 
@@ -69,17 +69,7 @@ impl Limiter {
 
     /// Whether the text and the key have a size that may be stored.
     pub(super) fn check_size(&self, incoming: &Incoming) -> Result<(), Refusal> {
-        let found = incoming.text.len();
-        if found > self.limits.text_bytes {
-            return Err(Refusal::TooLarge { limit: self.limits.text_bytes, found });
-        }
-        let mut problems = Vec::new();
-        if incoming.text.trim().is_empty() {
-            problems.push(Problem::new("/text", "is empty").hint("write at least one visible character"));
-        }
-        if incoming.text.contains('\0') {
-            problems.push(Problem::new("/text", "has a NUL character").hint("remove it"));
-        }
+        let mut problems = self.text_problems(&incoming.text)?;
         if let Some(key) = &incoming.key
             && (key.is_empty() || key.len() > KEY_MAX)
         {
@@ -88,18 +78,45 @@ impl Limiter {
         if problems.is_empty() { Ok(()) } else { Err(Refusal::Invalid(problems)) }
     }
 
+    /// Whether a text may be stored.
+    pub(super) fn check_text(&self, text: &str) -> Result<(), Refusal> {
+        let problems = self.text_problems(text)?;
+        if problems.is_empty() { Ok(()) } else { Err(Refusal::Invalid(problems)) }
+    }
+
+    fn text_problems(&self, text: &str) -> Result<Vec<Problem>, Refusal> {
+        let (limit, found) = (self.limits.text_bytes, text.len());
+        if found > limit {
+            return Err(Refusal::TooLarge { limit, found });
+        }
+        let mut problems = Vec::new();
+        if text.trim().is_empty() {
+            problems.push(Problem::new("/text", "is empty").hint("write at least one visible character"));
+        }
+        if text.contains('\0') {
+            problems.push(Problem::new("/text", "has a NUL character").hint("remove it"));
+        }
+        Ok(problems)
+    }
+
     /// Whether the actor may post now. What a plugin says because of something is not counted: its cause was.
     pub(super) fn check_rate(&self, incoming: &Incoming) -> Result<(), Refusal> {
-        let server = incoming.author.kind == ActorKind::System;
-        let caused = incoming.author.kind == ActorKind::Plugin && incoming.cause_depth > 0;
-        if server || caused {
+        if incoming.author.kind == ActorKind::Plugin && incoming.cause_depth > 0 {
+            return Ok(());
+        }
+        self.check_actor(&incoming.author, incoming.room_id)
+    }
+
+    /// Whether the actor may do something in the room now: posts, edits, deletions and reactions are counted alike.
+    pub(super) fn check_actor(&self, actor: &Actor, room_id: RoomId) -> Result<(), Refusal> {
+        if actor.kind == ActorKind::System {
             return Ok(());
         }
         if self.checks.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.buckets.retain_recent();
             self.buckets.shrink_to_fit();
         }
-        self.buckets.check_key(&(incoming.author.id.clone(), incoming.room_id)).map_err(|early| {
+        self.buckets.check_key(&(actor.id.clone(), room_id)).map_err(|early| {
             let wait = early.wait_time_from(self.clock.now());
             Refusal::TooFast { retry_after: wait.max(Duration::from_millis(1)) }
         })
@@ -109,7 +126,7 @@ impl Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Actor, Origin};
+    use crate::message::Origin;
 
     fn incoming(text: &str, author: Actor) -> Incoming {
         Incoming {

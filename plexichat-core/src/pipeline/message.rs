@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::delivery::Posted;
 use crate::id::{EventId, FileId, MessageId, PluginName, RoomId};
 use crate::message::{Actor, Finding, MessageState, MessageView, Origin, StoredRow};
 
@@ -62,6 +63,7 @@ struct Inner {
 pub(super) struct Snapshot {
     id: MessageId,
     incoming: Incoming,
+    edits: bool,
 }
 
 impl Snapshot {
@@ -74,14 +76,35 @@ impl Snapshot {
             text: &self.incoming.text,
             origin: self.incoming.origin,
             reply_to: self.incoming.reply_to,
-            edit_of: None,
+            edit_of: self.edits.then_some(self.id),
         }
     }
 }
 
 impl Message<Received> {
     pub(super) fn receive(id: MessageId, incoming: Incoming) -> Self {
-        let content = Arc::new(Snapshot { id, incoming });
+        Self::with(Snapshot { id, incoming, edits: false })
+    }
+
+    /// A new text for this message: it is judged like a new message.
+    pub(super) fn receive_edit(row: &StoredRow, text: String, origin: Origin) -> Self {
+        let incoming = Incoming {
+            author: row.author.clone(),
+            room_id: row.room_id,
+            text,
+            reply_to: row.reply_to,
+            // What hangs on it was judged when it was sent, and stays.
+            attachments: Vec::new(),
+            origin,
+            key: None,
+            cause_id: None,
+            cause_depth: 0,
+        };
+        Self::with(Snapshot { id: row.id, incoming, edits: true })
+    }
+
+    fn with(content: Snapshot) -> Self {
+        let content = Arc::new(content);
         let inner = Inner { content, state: MessageState::Stored, findings: Vec::new(), row: None };
         Self { inner: Box::new(inner), stage: PhantomData }
     }
@@ -114,9 +137,27 @@ impl Message<Cleared> {
 }
 
 impl Message<Stored> {
+    /// A message that was held back and that a moderator lets through.
+    pub(super) fn release(kept: &Posted, row: Arc<StoredRow>) -> Self {
+        let incoming = Incoming {
+            author: row.author.clone(),
+            room_id: row.room_id,
+            text: row.text.clone(),
+            reply_to: row.reply_to,
+            attachments: row.attachments.iter().map(|attachment| attachment.id).collect(),
+            origin: kept.origin,
+            key: None,
+            cause_id: kept.cause_id,
+            cause_depth: kept.cause_depth,
+        };
+        let content = Arc::new(Snapshot { id: row.id, incoming, edits: false });
+        let inner = Inner { content, state: row.state, findings: Vec::new(), row: Some(row) };
+        Self { inner: Box::new(inner), stage: PhantomData }
+    }
+
     /// The message as it is stored.
     pub fn row(&self) -> &Arc<StoredRow> {
-        self.inner.row.as_ref().expect("only `store` makes this stage, and it sets the row")
+        self.inner.row.as_ref().expect("only `store` and `release` make this stage, and they set the row")
     }
 }
 
@@ -183,6 +224,11 @@ impl<S> Message<S> {
     /// What scanners found: the plugin and its finding.
     pub fn findings(&self) -> &[(PluginName, Finding)] {
         &self.inner.findings
+    }
+
+    /// Whether it is a new text for a message that is stored.
+    pub(super) fn is_edit(&self) -> bool {
+        self.inner.content.edits
     }
 
     /// What was asked for.

@@ -10,8 +10,15 @@
 //! | 4, 6 | rewrite, scan | `scan.rs` |
 //! | 5 | attachments | nothing yet: messages are text |
 //! | 7, 8, 9 | store, deliver, tell plugins | [`Commit`] |
+//!
+//! What befalls a message later goes the same way: an edit is judged like a new message, and every change is an [`Alter`],
+//! which the store completes in one order with the commits.
 
+pub mod alter;
+mod alterations;
+pub mod change;
 pub mod chat;
+pub mod delivery;
 mod limits;
 pub mod message;
 pub mod ports;
@@ -24,10 +31,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub use self::alter::{Alter, Altered, Decision, EMOJI_MAX, Edit, Kept, NewChange, React};
+pub use self::change::{Change, ChangeKind, ChangeRow, Changed, Changes};
+pub use self::delivery::{Delivery, Posted, Told};
 pub use self::limits::{KEY_MAX, Limits};
 pub use self::message::{Admitted, Cleared, Incoming, Message, Received, Stored};
 pub use self::ports::{
-    Access, Announcer, Commit, Committed, Delivery, Fanout, MessageStore, Outbox, Outcome, Posting, RoomPolicy,
+    Access, Announcer, Commit, Committed, Fanout, MessageStore, Outbox, Outcome, Posting, RoomPolicy,
 };
 pub use self::refusal::Refusal;
 pub use self::scan_file::{FileContent, FileReport, FileVerdict};
@@ -36,10 +46,10 @@ use self::limits::Limiter;
 use self::ports::Tail;
 use self::scan::Refused;
 use crate::event::CAUSE_DEPTH_MAX;
-use crate::id::MessageId;
+use crate::id::{MessageId, RoomId};
 use crate::incident::Fault;
 use crate::manager::snapshot::Snapshot;
-use crate::message::ActorKind;
+use crate::message::{Actor, ActorKind, MessageState};
 use crate::problem::Problem;
 use crate::store::StoreError;
 
@@ -84,15 +94,43 @@ impl Pipeline {
     /// A dropped call may or may not have stored the message. If it did, the message was also delivered and told to
     /// plugins. Sending it again with the same key is safe.
     pub async fn send(&self, incoming: Incoming) -> Result<Outcome, Refusal> {
+        let received = self.receive(incoming).await?;
+        if let Some(outcome) = self.known(&received).await? {
+            return Ok(outcome);
+        }
+        let cleared = self.clear(received).await?;
+        let (commit, outcome) = Commit::new(cleared, self.tail.clone());
+        self.store.append(commit);
+        let outcome = outcome.await.unwrap_or_else(|_| Err(StoreError::Failed("it gave no answer".to_owned())));
+        Ok(outcome?)
+    }
+
+    /// Takes a message through every stage before it is stored, for somebody who wants to know what would become of it:
+    /// the state in which it would be stored. Nothing is stored, delivered, or told to handlers of messages.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that [`send`](Self::send) would answer.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn check(&self, incoming: Incoming) -> Result<MessageState, Refusal> {
+        let received = self.receive(incoming).await?;
+        Ok(self.clear(received).await?.state())
+    }
+
+    /// Stages 0 to 2.
+    async fn receive(&self, incoming: Incoming) -> Result<Message<Received>, Refusal> {
         if incoming.cause_depth > CAUSE_DEPTH_MAX {
             return Err(self.too_deep(&incoming));
         }
         self.limiter.check_size(&incoming)?;
         let received = Message::receive(MessageId::new(), incoming);
-        self.authorise(&received).await?;
-        if let Some(outcome) = self.known(&received).await? {
-            return Ok(outcome);
-        }
+        self.authorise(received.author(), received.room_id()).await?;
+        Ok(received)
+    }
+
+    /// Stages 3 to 6: what comes out may be stored.
+    async fn clear(&self, received: Message<Received>) -> Result<Message<Cleared>, Refusal> {
         self.limiter.check_rate(received.incoming())?;
         self.check_reply(&received).await?;
         let mut admitted = received.admit();
@@ -101,15 +139,7 @@ impl Pipeline {
         let plugins = self.plugins.load_full();
         let passed = scan::rewrite(&plugins, &mut admitted, self.limiter.text_bytes()).await?;
         self.limiter.check_size(admitted.incoming())?;
-        let cleared = match scan::scan(&plugins, admitted, passed).await {
-            Ok(cleared) => cleared,
-            Err(refused) => return Err(self.announce_refused(refused)),
-        };
-
-        let (commit, outcome) = Commit::new(cleared, self.tail.clone());
-        self.store.append(commit);
-        let outcome = outcome.await.unwrap_or_else(|_| Err(StoreError::Failed("it gave no answer".to_owned())));
-        Ok(outcome?)
+        scan::scan(&plugins, admitted, passed).await.map_err(|refused| self.announce_refused(refused))
     }
 
     fn too_deep(&self, incoming: &Incoming) -> Refusal {
@@ -125,8 +155,8 @@ impl Pipeline {
         Refusal::TooDeep { depth }
     }
 
-    async fn authorise(&self, message: &Message<Received>) -> Result<(), Refusal> {
-        match self.store.access(message.author(), message.room_id()).await? {
+    async fn authorise(&self, actor: &Actor, room_id: RoomId) -> Result<(), Refusal> {
+        match self.store.access(actor, room_id).await? {
             Access::None => Err(Refusal::NoRoom),
             Access::Read => Err(Refusal::Forbidden),
             Access::Write | Access::Moderate => Ok(()),
@@ -142,7 +172,9 @@ impl Pipeline {
 
     /// Whether what the message answers is in its room. What a plugin answers to an event is: the host told it of it.
     async fn check_reply(&self, message: &Message<Received>) -> Result<(), Refusal> {
-        let Some(answered) = message.reply_to().filter(|_| message.cause_depth() == 0) else { return Ok(()) };
+        // What an edited message answers was looked at when it was sent, and may be gone by now.
+        let asked = message.cause_depth() == 0 && !message.is_edit();
+        let Some(answered) = message.reply_to().filter(|_| asked) else { return Ok(()) };
         if self.store.has_message(message.room_id(), answered).await? {
             return Ok(());
         }

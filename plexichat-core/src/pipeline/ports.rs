@@ -8,10 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::alter::Alter;
+use super::change::{Change, Changes};
+use super::delivery::{Delivery, Posted, Told};
 use super::message::{Cleared, Message, Stored};
 use crate::event::Event;
-use crate::id::{EventId, MessageId, PluginName, RoomId};
-use crate::message::{Actor, MessageState, Origin, StoredRow, Time};
+use crate::id::{MessageId, PluginName, RoomId};
+use crate::message::{Actor, MessageState, StoredRow, Time};
 use crate::store::StoreError;
 
 /// What an actor may do in a room.
@@ -66,15 +69,28 @@ pub trait MessageStore: Send + Sync + 'static {
     /// The message that this author sent to this room with this key before.
     async fn by_key(&self, author: &Actor, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError>;
 
-    /// Whether the room has this message, and shows it: one that is held back is not there.
+    /// A message, in whatever state it is.
+    async fn message(&self, message: MessageId) -> Result<Option<StoredRow>, StoreError>;
+
+    /// Whether the room has this message, and shows it: one that is held back or deleted is not there.
     async fn has_message(&self, room: RoomId, message: MessageId) -> Result<bool, StoreError>;
 
     /// Stores a message. The store calls one of [`Commit`]'s methods once it knows the outcome: [`Commit::stored`] only
     /// after the transaction is durable, and in the order in which the messages were committed.
     fn append(&self, commit: Commit);
 
+    /// Changes a stored message. The store asks [`Alter::decide`] within its transaction, writes what was decided, and
+    /// calls one of [`Alter`]'s methods in the order of the commits: [`Alter::stored`] only after it is durable.
+    fn alter(&self, alter: Alter);
+
+    /// At most `limit` changes of a room after this number, in the order of their numbers.
+    async fn changes(&self, room: RoomId, after: u64, limit: u32) -> Result<Changes, StoreError>;
+
+    /// The number of the last change of all rooms: who asks [`changes`](Self::changes) for those after it misses none.
+    async fn last_change(&self) -> Result<u64, StoreError>;
+
     /// The messages of a room with `after < seq < before`, at most `limit`: the first ones where `after` is given, else
-    /// the last ones; in either case in the order of `seq`. Held messages are left out.
+    /// the last ones; in either case in the order of `seq`. Messages that are held or deleted are left out.
     async fn history(
         &self,
         room: RoomId,
@@ -95,28 +111,17 @@ pub trait Fanout: Send + Sync + 'static {
     /// Delivers a message to the room's listeners without waiting for any of them. Called in the order of `seq` within a
     /// room.
     fn deliver(&self, message: &Message<Stored>);
+
+    /// Tells the room's listeners what befell a message, without waiting for any of them. Called in the order of the
+    /// changes' numbers, and in the order of commits with [`deliver`](Self::deliver).
+    fn changed(&self, change: &Change);
 }
 
 /// From committed messages to events and commands.
 pub trait Outbox: Send + Sync + 'static {
-    /// Takes note that the message with this outbox number is to be told to plugins. Must not wait: what does not fit
-    /// is read from the store later.
+    /// Takes note that what has this outbox number is to be told to plugins. Called in the order of the numbers. Must not
+    /// wait: what does not fit is read from the store later.
     fn enqueue(&self, delivery: Delivery);
-}
-
-/// A committed message on its way to plugins: what the outbox keeps.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    /// Its place in the outbox: later messages have higher numbers.
-    pub outbox_id: u64,
-    /// The message.
-    pub row: Arc<StoredRow>,
-    /// By which road it came.
-    pub origin: Origin,
-    /// The event that caused it.
-    pub cause_id: Option<EventId>,
-    /// How many events stand between it and what began the chain.
-    pub cause_depth: u8,
 }
 
 /// What a store gives a message when it commits it.
@@ -135,6 +140,7 @@ pub struct Committed {
 /// Dropping it answers that the store failed.
 pub struct Commit {
     message: Message<Cleared>,
+    events: Vec<Arc<Event>>,
     tail: Arc<Tail>,
     reply: oneshot::Sender<Result<Outcome, StoreError>>,
 }
@@ -161,7 +167,14 @@ impl Commit {
         tail: Arc<Tail>,
     ) -> (Self, oneshot::Receiver<Result<Outcome, StoreError>>) {
         let (reply, outcome) = oneshot::channel();
-        (Self { message, tail, reply }, outcome)
+        let events = super::told::findings(&message).map(Arc::new).collect();
+        (Self { message, events, tail, reply }, outcome)
+    }
+
+    /// The events that are stored with the message, in its transaction: what scanners found in it. They take the numbers
+    /// after the message's.
+    pub fn events(&self) -> &[Arc<Event>] {
+        &self.events
     }
 
     /// The message to store.
@@ -171,7 +184,7 @@ impl Commit {
 
     /// The message is durable: it is delivered, told to plugins, and acknowledged.
     pub fn stored(self, committed: Committed) {
-        let Self { message, tail, reply } = self;
+        let Self { message, events, tail, reply } = self;
         let row = StoredRow {
             id: message.id(),
             room_id: message.room_id(),
@@ -190,14 +203,16 @@ impl Commit {
         if message.state() != MessageState::Quarantined {
             tail.fanout.deliver(&message);
         }
-        tail.outbox.enqueue(Delivery {
-            outbox_id: committed.outbox_id,
+        let posted = Posted {
             row: message.row().clone(),
             origin: message.origin(),
             cause_id: message.cause_id(),
             cause_depth: message.cause_depth(),
-        });
-        super::told::findings(&message).for_each(|event| tail.announcer.announce(event));
+        };
+        let events = events.into_iter().map(Told::Event);
+        for (number, what) in (committed.outbox_id..).zip(std::iter::once(Told::Message(posted)).chain(events)) {
+            tail.outbox.enqueue(Delivery { outbox_id: number, what });
+        }
         // Whoever asked may have gone; the message is stored all the same.
         let _ = reply.send(Ok(Outcome { row: message.row().clone(), known: false }));
     }

@@ -22,6 +22,33 @@ pub enum Refusal {
     /// The actor may read the room and not post in it.
     #[error("you may read this room, not post in it")]
     Forbidden,
+    /// There is no such message, or the actor may not see it.
+    #[error("there is no such message")]
+    NoMessage,
+    /// Only its author may edit a message.
+    #[error("only its author may edit a message")]
+    NotAuthor,
+    /// Whoever deletes what others wrote, releases or rejects must look after the room.
+    #[error("only a moderator of the room may do that")]
+    NotModerator,
+    /// The message was changed since the actor saw it.
+    #[error("the message was changed meanwhile: it has revision {revision} now")]
+    Stale {
+        /// Its revision now.
+        revision: u32,
+    },
+    /// The message is held back: nothing but a moderator's word changes it.
+    #[error("the message is held back until a moderator has looked at it")]
+    Held,
+    /// The message is not held back.
+    #[error("the message is not held back")]
+    NotHeld,
+    /// There are too many different reactions already.
+    #[error("the message has {limit} different reactions already")]
+    TooManyReactions {
+        /// How many there may be.
+        limit: usize,
+    },
     /// The text is too long.
     #[error("the text has {found} bytes, at most {limit} are stored")]
     TooLarge {
@@ -69,7 +96,12 @@ impl Refusal {
         match self {
             Self::Invalid(_) => "invalid_message",
             Self::NoRoom => "room_not_found",
-            Self::Forbidden => "forbidden",
+            Self::NoMessage => "message_not_found",
+            Self::Forbidden | Self::NotAuthor | Self::NotModerator => "forbidden",
+            Self::Stale { .. } => "revision_mismatch",
+            Self::Held => "message_held",
+            Self::NotHeld => "message_not_held",
+            Self::TooManyReactions { .. } => "too_many_reactions",
             Self::TooLarge { .. } => "message_too_large",
             Self::TooFast { .. } => "rate_limited",
             Self::Rejected { .. } => "rejected",
@@ -84,8 +116,10 @@ impl Refusal {
     pub const fn http_status(&self) -> u16 {
         match self {
             Self::Invalid(_) | Self::Rejected { .. } | Self::TooDeep { .. } => 422,
-            Self::NoRoom => 404,
-            Self::Forbidden => 403,
+            Self::NoRoom | Self::NoMessage => 404,
+            Self::Forbidden | Self::NotAuthor | Self::NotModerator => 403,
+            Self::Stale { .. } => 412,
+            Self::Held | Self::NotHeld | Self::TooManyReactions { .. } => 409,
             Self::TooLarge { .. } => 413,
             Self::TooFast { .. } => 429,
             Self::ScannerUnavailable { .. } => 503,
@@ -101,6 +135,9 @@ impl Refusal {
             Self::ScannerUnavailable { .. } => {
                 Some("try again later; an operator sees the reason in `plexichat plugin list`")
             }
+            Self::Stale { .. } => Some("read the message again and edit what it says now"),
+            Self::Held => Some("wait for a moderator, or delete it and send another one"),
+            Self::TooManyReactions { .. } => Some("react with one of those that are there"),
             Self::TooFast { .. } => Some("wait as long as Retry-After says"),
             Self::Store(StoreError::Full) => Some("nothing was stored; an operator must free space"),
             Self::Store(_) => Some("nothing was acknowledged; send it again with the same Idempotency-Key"),
@@ -118,8 +155,8 @@ impl Refusal {
 impl From<Refusal> for PluginError {
     fn from(refusal: Refusal) -> Self {
         let kind = match &refusal {
-            Refusal::NoRoom => ErrorKind::NotFound,
-            Refusal::Forbidden => ErrorKind::Permission,
+            Refusal::NoRoom | Refusal::NoMessage => ErrorKind::NotFound,
+            Refusal::Forbidden | Refusal::NotAuthor | Refusal::NotModerator => ErrorKind::Permission,
             refusal if refusal.retryable() => ErrorKind::Transient,
             _ => ErrorKind::Input,
         };

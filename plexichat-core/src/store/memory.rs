@@ -12,9 +12,12 @@ use crate::capability::clock::Clock;
 use crate::capability::storage::{StoragePort, Versioned};
 use crate::capability::users::{UserPort, UserView};
 use crate::error::{PluginError, Result};
-use crate::id::{MessageId, PluginName, RoomId, UserId};
-use crate::message::{Actor, ActorKind, MessageState, StoredRow, Time};
+use crate::event::Event;
+use crate::id::{EventId, MessageId, PluginName, RoomId, UserId};
+use crate::message::{Actor, ActorKind, Finding, Origin, StoredRow, Time};
+use crate::pipeline::change::changed;
 use crate::pipeline::ports::{Access, Commit, Committed, MessageStore, RoomPolicy};
+use crate::pipeline::{Alter, ChangeKind, ChangeRow, Changes, Decision, Kept, NewChange, Posted, Refusal};
 
 /// Rooms, messages, people, plugins and their keys, in memory.
 ///
@@ -41,14 +44,38 @@ struct Data {
     plugins: BTreeMap<PluginName, PluginRecord>,
     values: BTreeMap<(PluginName, String), Versioned<Value>>,
     outbox_id: u64,
+    /// The room of each message, and its place among the room's.
+    places: HashMap<MessageId, (RoomId, usize)>,
+    changes: Vec<Change>,
+}
+
+/// What is kept of a change: what is told of it is told as the message is by then.
+struct Change {
+    number: u64,
+    kind: ChangeKind,
+    room: RoomId,
+    message: usize,
+    event: Option<Arc<Event>>,
 }
 
 #[derive(Default)]
 struct Room {
     rows: Vec<StoredRow>,
+    /// What is not shown of each message.
+    hidden: Vec<Hidden>,
     keys: HashMap<(ActorKind, Arc<str>, String), usize>,
     access: HashMap<(ActorKind, Arc<str>), Access>,
     policy: Arc<RoomPolicy>,
+}
+
+struct Hidden {
+    origin: Origin,
+    cause_id: Option<EventId>,
+    cause_depth: u8,
+    findings: Vec<(PluginName, Finding)>,
+    old_text_hash: Option<String>,
+    /// Who reacted with what.
+    reactions: Vec<(Actor, String)>,
 }
 
 impl MemoryStore {
@@ -123,9 +150,18 @@ impl MemoryStore {
         if let Some(known) = key.as_ref().and_then(|key| room.keys.get(key)) {
             return Ok(Appended::Known(room.rows[*known].clone()));
         }
+        let place = room.rows.len();
         if let Some(key) = key {
-            room.keys.insert(key, room.rows.len());
+            room.keys.insert(key, place);
         }
+        room.hidden.push(Hidden {
+            origin: message.origin(),
+            cause_id: message.cause_id(),
+            cause_depth: message.cause_depth(),
+            findings: message.findings().to_vec(),
+            old_text_hash: None,
+            reactions: Vec::new(),
+        });
         let seq = room.rows.len() as u64 + 1;
         room.rows.push(StoredRow {
             id: message.id(),
@@ -141,9 +177,35 @@ impl MemoryStore {
             attachments: Vec::new(),
             reactions: Vec::new(),
         });
-        data.outbox_id = outbox_id;
+        data.places.insert(message.id(), (message.room_id(), place));
+        // What scanners found is told behind the message.
+        data.outbox_id = outbox_id + commit.events().len() as u64;
         Ok(Appended::New(Committed { seq, outbox_id, created_at }))
     }
+
+    fn decide(&self, alter: &Alter) -> Decided {
+        let now = self.now();
+        let mut data = self.data();
+        if let Err(error) = data.writable() {
+            return Decided::Refused(error.into());
+        }
+        let found = data.places.get(&alter.message_id()).copied();
+        let Some((room_id, place)) = found else { return Decided::Refused(Refusal::NoMessage) };
+        let Some(kept) = data.kept(room_id, place, alter) else { return Decided::Refused(Refusal::NoMessage) };
+        match alter.decide(&kept, now) {
+            Err(refusal) => Decided::Refused(refusal),
+            Ok(decision) => {
+                let first = data.outbox_id + 1;
+                data.write(room_id, place, alter, &decision);
+                Decided::Stored(Box::new(decision), first)
+            }
+        }
+    }
+}
+
+enum Decided {
+    Stored(Box<Decision>, u64),
+    Refused(Refusal),
 }
 
 enum Appended {
@@ -154,6 +216,56 @@ enum Appended {
 impl Data {
     fn writable(&self) -> std::result::Result<(), StoreError> {
         self.refusal.clone().map_or(Ok(()), Err)
+    }
+
+    fn kept(&self, room_id: RoomId, place: usize, alter: &Alter) -> Option<Kept> {
+        let room = self.rooms.get(&room_id)?;
+        let hidden = &room.hidden[place];
+        let posted = Posted {
+            row: Arc::new(room.rows[place].clone()),
+            origin: hidden.origin,
+            cause_id: hidden.cause_id,
+            cause_depth: hidden.cause_depth,
+        };
+        let reacted = alter.reaction().is_some_and(|(emoji, _)| hidden.find(alter.by(), emoji).is_some());
+        let (findings, old_text_hash) = (hidden.findings.clone(), hidden.old_text_hash.clone());
+        Some(Kept { posted, findings, old_text_hash, reacted })
+    }
+
+    fn write(&mut self, room_id: RoomId, place: usize, alter: &Alter, decision: &Decision) {
+        let Some(room) = self.rooms.get_mut(&room_id).filter(|_| !decision.changes().is_empty()) else { return };
+        room.rows[place] = decision.row().clone();
+        let hidden = &mut room.hidden[place];
+        hidden.findings = decision.findings().to_vec();
+        hidden.old_text_hash = decision.old_text_hash().map(str::to_owned);
+        match alter.reaction() {
+            Some((emoji, true)) => hidden.reactions.push((alter.by().clone(), emoji.to_owned())),
+            Some((emoji, false)) => {
+                if let Some(known) = hidden.find(alter.by(), emoji) {
+                    hidden.reactions.remove(known);
+                }
+            }
+            None if decision.wipes() => hidden.reactions.clear(),
+            None => {}
+        }
+        for NewChange { kind, event } in decision.changes() {
+            self.outbox_id += 1;
+            let (number, kind, event) = (self.outbox_id, *kind, event.clone());
+            self.changes.push(Change { number, kind, room: room_id, message: place, event });
+        }
+    }
+
+    /// A change as it is told now; nothing where its message is not shown any more.
+    fn told(&self, change: &Change) -> Option<ChangeRow> {
+        let row = self.rooms.get(&change.room)?.rows.get(change.message)?;
+        let what = changed(change.kind, row, change.event.as_deref())?;
+        Some(ChangeRow { number: change.number, room_id: change.room, what })
+    }
+}
+
+impl Hidden {
+    fn find(&self, actor: &Actor, emoji: &str) -> Option<usize> {
+        self.reactions.iter().position(|(by, with)| by.is_same(actor) && with == emoji)
     }
 }
 
@@ -181,9 +293,15 @@ impl MessageStore for MemoryStore {
         Ok(known.map(|known| room.rows[*known].clone()))
     }
 
+    async fn message(&self, message: MessageId) -> std::result::Result<Option<StoredRow>, StoreError> {
+        let data = self.data();
+        let Some((room, place)) = data.places.get(&message) else { return Ok(None) };
+        Ok(data.rooms.get(room).map(|room| room.rows[*place].clone()))
+    }
+
     async fn has_message(&self, room: RoomId, message: MessageId) -> std::result::Result<bool, StoreError> {
         let data = self.data();
-        let is_it = |row: &StoredRow| row.id == message && row.state != MessageState::Quarantined;
+        let is_it = |row: &StoredRow| row.id == message && row.state.is_shown();
         Ok(data.rooms.get(&room).is_some_and(|room| room.rows.iter().any(is_it)))
     }
 
@@ -196,6 +314,29 @@ impl MessageStore for MemoryStore {
         }
     }
 
+    fn alter(&self, alter: Alter) {
+        let _committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.decide(&alter) {
+            Decided::Stored(decision, first) => alter.stored(*decision, first),
+            Decided::Refused(refusal) => alter.refused(refusal),
+        }
+    }
+
+    async fn changes(&self, room: RoomId, after: u64, limit: u32) -> std::result::Result<Changes, StoreError> {
+        let data = self.data();
+        let shown = |change: &&Change| change.room == room && change.number > after && change.kind != ChangeKind::Event;
+        let mut wanted = data.changes.iter().filter(shown);
+        let page: Vec<&Change> = wanted.by_ref().take(limit as usize).collect();
+        let upto = page.last().map_or(after, |change| change.number);
+        let more = wanted.next().is_some();
+        let rows = page.into_iter().filter_map(|change| data.told(change)).collect();
+        Ok(Changes { rows, upto, more, gone: false })
+    }
+
+    async fn last_change(&self) -> std::result::Result<u64, StoreError> {
+        Ok(self.data().changes.last().map_or(0, |change| change.number))
+    }
+
     async fn history(
         &self,
         room: RoomId,
@@ -206,7 +347,7 @@ impl MessageStore for MemoryStore {
         let data = self.data();
         let Some(room) = data.rooms.get(&room) else { return Ok(Vec::new()) };
         let wanted = room.rows.iter().filter(|row| {
-            row.state != MessageState::Quarantined
+            row.state.is_shown()
                 && after.is_none_or(|after| row.seq > after)
                 && before.is_none_or(|before| row.seq < before)
         });

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::dispatch::{Dispatcher, Retry};
 use crate::message::StoredRow;
-use crate::pipeline::{Delivery, Fanout, Message, Outbox, Stored};
+use crate::pipeline::{Change, ChangeRow, Delivery, Fanout, Message, Outbox, Stored};
 
 /// A test does not wait for a minute until an answer is given up.
 pub(super) const RETRY: Retry =
@@ -20,7 +20,7 @@ pub(super) const RETRY: Retry =
 /// How far it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Progress {
-    /// The messages that were committed.
+    /// The messages and events that were committed.
     pub(super) committed: u64,
     /// Those that plugins were told of, with every handler done.
     pub(super) told: u64,
@@ -34,6 +34,7 @@ pub(super) struct Ends {
     queue: Mutex<VecDeque<Delivery>>,
     added: Notify,
     delivered: Mutex<Vec<Arc<StoredRow>>>,
+    changes: Mutex<Vec<ChangeRow>>,
     progress: watch::Sender<Progress>,
 }
 
@@ -47,6 +48,11 @@ impl Ends {
     pub(super) fn delivered(&self, wanted: impl Fn(&StoredRow) -> bool) -> Option<Arc<StoredRow>> {
         let delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
         delivered.iter().find(|row| wanted(row)).cloned()
+    }
+
+    /// What listeners were told that befell messages.
+    pub(super) fn changes(&self) -> Vec<ChangeRow> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells plugins of messages for ever: as the server's outbox does, the next one as soon as one is handed over.
@@ -81,6 +87,10 @@ impl Fanout for Ends {
     fn deliver(&self, message: &Message<Stored>) {
         self.delivered.lock().unwrap_or_else(PoisonError::into_inner).push(message.row().clone());
         self.progress.send_modify(|progress| progress.delivered += 1);
+    }
+
+    fn changed(&self, change: &Change) {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change.row().clone());
     }
 }
 

@@ -22,7 +22,7 @@ use crate::incident::LastError;
 use crate::lifecycle::State;
 use crate::manager::PluginInfo;
 use crate::message::{Actor, ActorKind, Origin, StoredRow};
-use crate::pipeline::{Incoming, Limits, Outcome, Refusal};
+use crate::pipeline::{ChangeRow, Incoming, Limits, Outcome, Refusal};
 use crate::settings::Settings;
 use crate::store::memory::MemoryStore;
 
@@ -139,6 +139,16 @@ impl<P: Registered> RunningPlugin<P> {
     /// The messages of the room.
     pub fn messages(&self) -> Vec<StoredRow> {
         self.store.messages(self.room)
+    }
+
+    /// What listeners were told that befell messages: edits, deletions, reactions, releases.
+    pub fn changes(&self) -> Vec<ChangeRow> {
+        self.ends.changes()
+    }
+
+    /// The actor that posts under this name.
+    pub fn actor(&self, person: &str) -> Actor {
+        self.person(person)
     }
 
     /// Emits an event as the server would, and waits until every handler is done.

@@ -95,6 +95,7 @@ async fn serve(
     let (_reloaded, live_settings) = watch::channel(Arc::new(settings.clone()));
     let hub = Hub::new(Arc::new(store.clone()));
     let outbox = Outbox::new();
+    store.set_outbox(Arc::new(outbox.clone()));
     let host = Host::new(
         catalog,
         settings,

@@ -1,7 +1,8 @@
 //! What leaves for clients: frames of JSON text, each written once however many hear it. Knows no queue and no socket.
 
-use plexichat::id::{RoomId, UserId};
-use plexichat::message::StoredRow;
+use plexichat::id::{MessageId, RoomId, UserId};
+use plexichat::message::{Actor, Reaction, StoredRow};
+use plexichat::pipeline::{ChangeRow, Changed};
 use plexichat::store::StoreError;
 use serde::Serialize;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -32,6 +33,29 @@ pub enum Place {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Content<'a> {
     Message(&'a StoredRow),
+    /// A message was edited or released.
+    MessageUpdated {
+        change: u64,
+        #[serde(flatten)]
+        row: &'a StoredRow,
+    },
+    /// A message is not shown any more.
+    MessageDeleted {
+        change: u64,
+        room_id: RoomId,
+        id: MessageId,
+        seq: u64,
+    },
+    /// Somebody reacted, or no longer does.
+    Reaction {
+        change: u64,
+        room_id: RoomId,
+        message_id: MessageId,
+        emoji: &'a str,
+        on: bool,
+        by: &'a Actor,
+        reactions: &'a [Reaction],
+    },
     /// A client must read the history itself, from this message on.
     Gap {
         room_id: RoomId,
@@ -54,13 +78,26 @@ pub(super) struct Named<'a> {
     pub(super) name: &'a str,
 }
 
+impl<'a> Content<'a> {
+    pub(super) fn of_change(row: &'a ChangeRow) -> Self {
+        let (change, room_id) = (row.number, row.room_id);
+        match &row.what {
+            Changed::Updated(row) => Self::MessageUpdated { change, row },
+            Changed::Deleted { id, seq } => Self::MessageDeleted { change, room_id, id: *id, seq: *seq },
+            Changed::Reaction { message_id, emoji, on, by, reactions } => {
+                Self::Reaction { change, room_id, message_id: *message_id, emoji, on: *on, by, reactions }
+            }
+        }
+    }
+}
+
 impl Content<'_> {
     pub(super) fn write(&self) -> Result<Frame, StoreError> {
         let text = serde_json::to_string(self);
         let text = text.map_err(|error| StoreError::Failed(format!("writing a frame: {error}")))?;
         let place = match self {
             Self::Message(row) => Place::Message(row.seq),
-            Self::Gap { .. } | Self::Typing { .. } | Self::Presence { .. } => Place::None,
+            _ => Place::None,
         };
         Ok(Frame { text: text.into(), place })
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use plexichat::id::{RoomId, UserId};
 use plexichat::message::StoredRow;
-use plexichat::pipeline::{Fanout, Message, MessageStore, Stored};
+use plexichat::pipeline::{Change, Fanout, Message, MessageStore, Stored};
 use plexichat::store::StoreError;
 
 use super::frame::{Content, Frame, Named};
@@ -128,6 +128,15 @@ impl Inner {
 impl Fanout for Hub {
     fn deliver(&self, message: &Message<Stored>) {
         self.tell(message.row());
+    }
+
+    fn changed(&self, change: &Change) {
+        let change = change.row();
+        let Some(listeners) = self.inner.listeners(change.room_id) else { return };
+        match Content::of_change(change).write() {
+            Ok(frame) => listeners.iter().for_each(|listener| listener.pass(&frame)),
+            Err(error) => tracing::error!(%error, change = change.number, "delivering a change"),
+        }
     }
 }
 

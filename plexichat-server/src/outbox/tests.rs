@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use plexichat::id::MessageId;
+use plexichat::message::StoredRow;
 use plexichat::pipeline::Outbox as _;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -85,10 +86,15 @@ async fn open(place: &Place) -> (Outbox, Bench) {
     (outbox, bench)
 }
 
+#[track_caller]
+fn row(delivery: &Delivery) -> &StoredRow {
+    &delivery.message().expect("a message").row
+}
+
 /// Each message once, and those of each room in their order.
 #[track_caller]
 fn check(told: &[Delivery], expected: usize) {
-    let ids: HashSet<MessageId> = told.iter().map(|delivery| delivery.row.id).collect();
+    let ids: HashSet<MessageId> = told.iter().map(|delivery| row(&delivery).id).collect();
     assert_eq!((told.len(), ids.len()), (expected, expected));
     check_order(told);
 }
@@ -97,7 +103,7 @@ fn check(told: &[Delivery], expected: usize) {
 fn check_order(told: &[Delivery]) {
     let mut last = HashMap::new();
     for delivery in told {
-        let row = &delivery.row;
+        let row = row(delivery);
         let before = last.insert(row.room_id, row.seq);
         assert!(before.is_none_or(|before| before < row.seq), "{} after {before:?}", row.seq);
     }
@@ -140,7 +146,7 @@ async fn what_was_not_finished_is_told_again_and_what_was_is_not() {
     let (outbox, first) = open(&place).await;
     let (good, stuck) = (first.room("good").await, first.room("stuck").await);
     let running = Running::start(&outbox, &first.store, move |delivery: Delivery| async move {
-        if delivery.row.room_id == stuck {
+        if row(&delivery).room_id == stuck {
             std::future::pending::<()>().await;
         }
     });
@@ -158,7 +164,7 @@ async fn what_was_not_finished_is_told_again_and_what_was_is_not() {
     running.wait_for(13).await;
     let told = running.stop().await;
     check(&told, 13);
-    assert_eq!(told.iter().filter(|delivery| delivery.row.room_id == stuck).count(), 10);
+    assert_eq!(told.iter().filter(|delivery| row(&delivery).room_id == stuck).count(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,11 +179,11 @@ async fn one_message_of_a_room_is_handed_over_at_a_time() {
         move |delivery: Delivery| {
             let (now, together) = (now.clone(), together.clone());
             async move {
-                let room = usize::from(delivery.row.room_id == rooms[1]);
+                let room = usize::from(row(&delivery).room_id == rooms[1]);
                 assert_eq!(now[room].fetch_add(1, Ordering::SeqCst), 0, "another one of the room is being handed over");
                 together.fetch_max(now.iter().map(|now| now.load(Ordering::SeqCst)).sum(), Ordering::SeqCst);
                 // Later ones take less time, so that they would overtake.
-                sleep(Duration::from_millis(20 / delivery.row.seq)).await;
+                sleep(Duration::from_millis(20 / row(&delivery).seq)).await;
                 now[room].fetch_sub(1, Ordering::SeqCst);
             }
         }
@@ -253,7 +259,7 @@ async fn a_panic_behind_the_hand_over_keeps_nobody_waiting() {
     let (outbox, bench) = open(&place).await;
     let room = bench.room("general").await;
     let running = Running::start_in_steps(&outbox, &bench.store, |delivery: Delivery| {
-        ready(async move { assert_ne!(delivery.row.text, "poison") })
+        ready(async move { assert_ne!(row(&delivery).text, "poison") })
     });
     for text in ["before", "poison", "after"] {
         bench.post(room, text).await;
@@ -274,7 +280,7 @@ async fn what_panics_is_tried_again_in_its_place() {
         move |delivery: Delivery| {
             let attempts = attempts.clone();
             async move {
-                let first_two = delivery.row.seq == 2 && attempts.fetch_add(1, Ordering::SeqCst) < 2;
+                let first_two = row(&delivery).seq == 2 && attempts.fetch_add(1, Ordering::SeqCst) < 2;
                 assert!(!first_two, "not now");
             }
         }
@@ -291,14 +297,14 @@ async fn a_message_that_panics_each_time_is_left_out() {
     let (outbox, bench) = open(&place).await;
     let room = bench.room("general").await;
     let running = Running::start(&outbox, &bench.store, |delivery: Delivery| async move {
-        assert_ne!(delivery.row.text, "poison");
+        assert_ne!(row(&delivery).text, "poison");
     });
     bench.post(room, "before").await;
     bench.post(room, "poison").await;
     bench.post(room, "after").await;
     running.wait_for(2).await;
     let told = running.stop().await;
-    assert_eq!(told.iter().map(|delivery| &*delivery.row.text).collect::<Vec<_>>(), ["before", "after"]);
+    assert_eq!(told.iter().map(|delivery| &*row(&delivery).text).collect::<Vec<_>>(), ["before", "after"]);
     assert_eq!(bench.store.outbox_finished().await, Ok(3));
 }
 
@@ -379,7 +385,7 @@ async fn no_message_is_lost_over_many_deaths() {
     let last = running.stop().await;
     check(&last, left as usize);
     told.extend(last);
-    let ids: HashSet<MessageId> = told.iter().map(|delivery| delivery.row.id).collect();
+    let ids: HashSet<MessageId> = told.iter().map(|delivery| row(&delivery).id).collect();
     assert_eq!(ids.len(), posted, "seed {seed:#x}");
     assert_eq!(bench.store.outbox_finished().await, Ok(posted as u64));
 }

@@ -10,7 +10,8 @@ use plexichat::id::RoomId;
 use plexichat::manager::snapshot::Snapshot;
 use plexichat::message::{Actor, Origin, StoredRow};
 use plexichat::pipeline::{
-    Announcer, Delivery, Fanout, Incoming, Limits, Message, Outbox, Outcome, Parts, Pipeline, Refusal, Stored,
+    Announcer, Change, ChangeRow, Delivery, Fanout, Incoming, Limits, Message, Outbox, Outcome, Parts, Pipeline,
+    Refusal, Stored,
 };
 
 use super::{Act, NewRoom, Role, Store, User};
@@ -19,6 +20,7 @@ use super::{Act, NewRoom, Role, Store, User};
 #[derive(Default)]
 pub(crate) struct Ends {
     delivered: Mutex<Vec<Arc<StoredRow>>>,
+    changes: Mutex<Vec<ChangeRow>>,
 }
 
 impl Ends {
@@ -30,6 +32,10 @@ impl Ends {
 impl Fanout for Ends {
     fn deliver(&self, message: &Message<Stored>) {
         self.delivered.lock().unwrap_or_else(PoisonError::into_inner).push(message.row().clone());
+    }
+
+    fn changed(&self, change: &Change) {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change.row().clone());
     }
 }
 
@@ -80,6 +86,7 @@ impl Bench {
     }
 
     pub(crate) async fn with_outbox(store: Store, ends: Arc<Ends>, outbox: Arc<dyn Outbox>) -> Self {
+        store.set_outbox(outbox.clone());
         let user = match store.user_by_name("ann".into()).await.expect("looks") {
             Some(user) => user,
             None => store.create_user("ann", Role::User).await.expect("makes"),

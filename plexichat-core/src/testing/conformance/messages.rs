@@ -12,8 +12,8 @@ use crate::id::{EventId, MessageId, RoomId};
 use crate::manager::snapshot::Snapshot;
 use crate::message::{Actor, MessageState, Origin, StoredRow};
 use crate::pipeline::{
-    Access, Announcer, Delivery, Fanout, Incoming, Limits, Message, MessageStore, Outbox, Outcome, Parts, Pipeline,
-    Refusal, Stored,
+    Access, Announcer, Change, ChangeRow, Delivery, Fanout, Incoming, Limits, Message, MessageStore, Outbox, Outcome,
+    Parts, Pipeline, Posted, Refusal, Stored,
 };
 
 /// A store to check, with the rooms and people that the checks need.
@@ -86,7 +86,7 @@ async fn rows_come_back_whole<S: MessageStore>(rooms: Rooms<S>) {
     let by_key = bench.rooms.store.by_key(&bench.rooms.writer, bench.rooms.room, "key").await.expect("by_key");
     assert_eq!(by_key, None, "a key is its author's");
 
-    let told = bench.told();
+    let told = bench.posted();
     assert_eq!(told.len(), 2, "each message is in the outbox once");
     assert_eq!(told[1].row, second.row);
     assert_eq!(
@@ -227,6 +227,7 @@ struct Bench<S> {
 struct Ends {
     delivered: Mutex<Vec<StoredRow>>,
     told: Mutex<Vec<Delivery>>,
+    changes: Mutex<Vec<ChangeRow>>,
 }
 
 impl<S: MessageStore> Bench<S> {
@@ -259,11 +260,19 @@ impl<S: MessageStore> Bench<S> {
     fn told(&self) -> Vec<Delivery> {
         self.ends.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    fn posted(&self) -> Vec<Posted> {
+        self.told().iter().filter_map(|delivery| delivery.message().cloned()).collect()
+    }
 }
 
 impl Fanout for Ends {
     fn deliver(&self, message: &Message<Stored>) {
         self.delivered.lock().unwrap_or_else(PoisonError::into_inner).push((**message.row()).clone());
+    }
+
+    fn changed(&self, change: &Change) {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change.row().clone());
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use plexichat::id::MessageId;
 use plexichat::message::{Actor, MessageState, Time};
-use plexichat::pipeline::{Access, Commit, RoomPolicy};
+use plexichat::pipeline::{Access, Alter, Changes, Commit, RoomPolicy};
 use serde_json::Value;
 
 use super::super::queue::{QUEUE_BYTES, QUEUE_FRAMES};
@@ -40,6 +40,22 @@ impl MessageStore for History {
 
     fn append(&self, _: Commit) {
         unreachable!("the hub only reads");
+    }
+
+    async fn message(&self, _: MessageId) -> Result<Option<StoredRow>, StoreError> {
+        unreachable!("the hub only reads history");
+    }
+
+    fn alter(&self, _: Alter) {
+        unreachable!("the hub only reads");
+    }
+
+    async fn changes(&self, _: RoomId, after: u64, _: u32) -> Result<Changes, StoreError> {
+        Ok(Changes { upto: after, ..Changes::default() })
+    }
+
+    async fn last_change(&self) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn history(

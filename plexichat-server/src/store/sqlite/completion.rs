@@ -4,10 +4,11 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use plexichat::message::StoredRow;
-use plexichat::pipeline::{Commit, Committed};
+use plexichat::pipeline::{Commit, Committed, Delivery, Outbox};
 use plexichat::store::StoreError;
 
 use super::writer::Work;
@@ -20,7 +21,8 @@ pub(super) enum Done {
     Stored(Commit, Committed),
     Known(Commit, Box<StoredRow>),
     Failed(Commit, StoreError),
-    Worked(Box<dyn Work>, Result<(), StoreError>),
+    /// With what the outbox is told if it is kept.
+    Worked(Box<dyn Work>, Result<(), StoreError>, Vec<Delivery>),
     Nothing,
 }
 
@@ -46,18 +48,24 @@ impl Done {
             Self::Stored(commit, _) | Self::Known(commit, _) => Self::Failed(commit, reason.clone()),
             // What was refused for a reason of its own keeps it.
             Self::Failed(commit, error) => Self::Failed(commit, error),
-            Self::Worked(work, Ok(())) => Self::Worked(work, Err(reason.clone())),
-            Self::Worked(work, error) => Self::Worked(work, error),
+            Self::Worked(work, Ok(()), _) => Self::Worked(work, Err(reason.clone()), Vec::new()),
+            Self::Worked(work, error, told) => Self::Worked(work, error, told),
             Self::Nothing => Self::Nothing,
         };
     }
 
-    fn tell(self) {
+    fn tell(self, outbox: Option<&dyn Outbox>) {
         match self {
             Self::Stored(commit, committed) => commit.stored(committed),
             Self::Known(commit, row) => commit.known(*row),
             Self::Failed(commit, error) => commit.failed(error),
-            Self::Worked(work, committed) => work.finish(committed),
+            Self::Worked(work, committed, told) => {
+                // Whoever panics on the way must not keep the outbox from its next number.
+                if let Some(outbox) = outbox {
+                    told.into_iter().for_each(|delivery| outbox.enqueue(delivery));
+                }
+                work.finish(committed);
+            }
             Self::Nothing => {}
         }
     }
@@ -69,13 +77,16 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    pub(super) fn start() -> std::io::Result<Self> {
+    /// What plugins are to be told goes to the outbox, where there is one: without one it is read from the store later.
+    pub(super) fn start(outbox: Arc<OnceLock<Arc<dyn Outbox>>>) -> std::io::Result<Self> {
         let (groups, waiting) = sync_channel::<Vec<Done>>(GROUPS);
         let thread = thread::Builder::new().name("store-completion".into()).spawn(move || {
             for group in waiting {
                 for done in group {
                     // A panic in whoever is told must not keep the others from being told.
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| done.tell())) {
+                    if let Err(panic) =
+                        catch_unwind(AssertUnwindSafe(|| done.tell(outbox.get().map(|outbox| &**outbox))))
+                    {
                         tracing::error!(panic = text(&*panic), "telling the outcome of a write");
                         std::mem::forget(panic);
                     }

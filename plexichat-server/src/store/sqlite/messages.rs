@@ -4,19 +4,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use plexichat::id::{EventId, MessageId, PluginName, RoomId};
-use plexichat::message::{Actor, Finding, StoredRow, Time};
-use plexichat::pipeline::{Access, Cleared, Commit, Committed, Message, MessageStore, RoomPolicy};
+use plexichat::id::{EventId, MessageId, RoomId};
+use plexichat::message::{Actor, StoredRow, Time};
+use plexichat::pipeline::{Access, Alter, ChangeKind, Changes, Commit, Committed, MessageStore, RoomPolicy};
 use plexichat::store::StoreError;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Store;
+use super::alter::Altering;
+use super::changes::{NewRow, changes_after, insert_change, last_change};
 use super::completion::Appended;
-use super::values::{bound, count, identifier, kind_word, origin_word, state_word, time, word};
+use super::values::{bound, count, identifier, json, kind_word, origin_word, state_word, time, word};
 
 /// What [`stored_row`] reads.
-pub(super) const COLUMNS: &str = "messages.id, rooms.id, seq, text, author_kind, author_id, author_name, reply_to, state, \
-                                  messages.revision, messages.created_at";
+pub(super) const COLUMNS: &str = "messages.id, rooms.id, messages.seq, messages.text, messages.author_kind, messages.author_id, \
+                                  messages.author_name, messages.reply_to, messages.state, messages.revision, \
+                                  messages.created_at, messages.edited_at, messages.attachments, messages.reactions";
+
+/// How many columns those are: what a query adds begins here.
+pub(super) const COLUMN_COUNT: usize = 14;
 
 /// Numbers messages and inserts them. It remembers where each room stands, so that an insert looks nothing up.
 pub(super) struct Appender {
@@ -45,6 +54,11 @@ impl Appender {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15, ?16)
              ON CONFLICT (key, room, author_kind, author_id) WHERE key IS NOT NULL DO NOTHING",
         )
+    }
+
+    /// The time of the group under way.
+    pub(super) fn now(&self) -> Time {
+        self.now
     }
 
     /// A group begins: its messages have one time.
@@ -90,8 +104,9 @@ impl Appender {
         &mut self,
         connection: &Connection,
         insert: &mut Statement<'_>,
-        message: &Message<Cleared>,
+        commit: &Commit,
     ) -> rusqlite::Result<Appended> {
+        let message = commit.message();
         let room_id = message.room_id();
         let Some(standing) = self.standing(connection, room_id)? else {
             return Ok(Appended::NoRoom(StoreError::Failed(format!("there is no room {room_id}"))));
@@ -100,7 +115,7 @@ impl Appender {
         let seq = standing.seq + 1;
         let author = message.author();
         let created_at = self.now;
-        let findings = findings_text(message.findings())?;
+        let findings = list_text(message.findings())?;
         let inserted = insert.execute(rusqlite::params![
             number,
             standing.room,
@@ -124,7 +139,13 @@ impl Appender {
             let row = by_key(connection, author, room_id, key)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
             return Ok(Appended::Known(Box::new(row)));
         }
-        self.last = Some(number);
+        let mut last = number;
+        for event in commit.events() {
+            last += 1;
+            let change = NewRow { number: last, room: Some(standing.room), message: Some(number), at: created_at };
+            insert_change(connection, &change, ChangeKind::Event, Some(event))?;
+        }
+        self.last = Some(last);
         self.rooms.insert(room_id, Standing { seq, ..standing });
         Ok(Appended::New(Committed { seq: seq as u64, outbox_id: number as u64, created_at }))
     }
@@ -158,12 +179,24 @@ impl MessageStore for Store {
         self.read(move |connection| by_key(connection, &author, room, &key)).await
     }
 
+    async fn message(&self, message: MessageId) -> Result<Option<StoredRow>, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM messages JOIN rooms ON rooms.number = messages.room WHERE messages.id = ?1"
+                ))?
+                .query_row([message.as_bytes()], stored_row)
+                .optional()
+        })
+        .await
+    }
+
     async fn has_message(&self, room: RoomId, message: MessageId) -> Result<bool, StoreError> {
         self.read(move |connection| {
             connection
                 .prepare_cached(
                     "SELECT 1 FROM messages JOIN rooms ON rooms.number = messages.room
-                     WHERE messages.id = ?1 AND rooms.id = ?2 AND state <> 'quarantined'",
+                     WHERE messages.id = ?1 AND rooms.id = ?2 AND state IN ('stored', 'unscanned')",
                 )?
                 .exists((message.as_bytes(), room.as_bytes()))
         })
@@ -172,6 +205,18 @@ impl MessageStore for Store {
 
     fn append(&self, commit: Commit) {
         self.inner.writer.append(commit);
+    }
+
+    fn alter(&self, alter: Alter) {
+        self.inner.writer.put(Box::new(Altering::new(alter)));
+    }
+
+    async fn changes(&self, room: RoomId, after: u64, limit: u32) -> Result<Changes, StoreError> {
+        self.read(move |connection| changes_after(connection, room, after, limit)).await
+    }
+
+    async fn last_change(&self) -> Result<u64, StoreError> {
+        self.read(last_change).await
     }
 
     async fn history(
@@ -187,7 +232,7 @@ impl MessageStore for Store {
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(&format!(
                     "SELECT {COLUMNS} FROM messages JOIN rooms ON rooms.number = messages.room
-                     WHERE rooms.id = ?1 AND seq > ?2 AND seq < ?3 AND state <> 'quarantined'
+                     WHERE rooms.id = ?1 AND seq > ?2 AND seq < ?3 AND state IN ('stored', 'unscanned')
                      ORDER BY seq {order} LIMIT ?4"
                 ))?;
                 let rows = statement.query_map((room.as_bytes(), lower, upper, limit), stored_row)?;
@@ -212,10 +257,27 @@ pub(super) fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
         state: word(row, 8)?,
         revision: row.get(9)?,
         created_at: time(row, 10)?,
-        edited_at: None,
-        attachments: Vec::new(),
-        reactions: Vec::new(),
+        edited_at: row.get::<_, Option<i64>>(11)?.map(Time::from_micros),
+        attachments: list(row, 12)?,
+        reactions: list(row, 13)?,
     })
+}
+
+/// A list as JSON; an empty one is NULL.
+pub(super) fn list<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<T>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(Vec::new()),
+        _ => json(row, column),
+    }
+}
+
+/// A list as it is stored; nothing where it is empty.
+pub(super) fn list_text<T: Serialize>(list: &[T]) -> rusqlite::Result<Option<String>> {
+    if list.is_empty() {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(list);
+    text.map(Some).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 fn by_key(connection: &Connection, author: &Actor, room: RoomId, key: &str) -> rusqlite::Result<Option<StoredRow>> {
@@ -226,15 +288,6 @@ fn by_key(connection: &Connection, author: &Actor, room: RoomId, key: &str) -> r
         ))?
         .query_row((key, room.as_bytes(), kind_word(author.kind), &*author.id), stored_row)
         .optional()
-}
-
-/// What scanners found as it is stored; nothing where they found nothing.
-pub(super) fn findings_text(findings: &[(PluginName, Finding)]) -> rusqlite::Result<Option<String>> {
-    if findings.is_empty() {
-        return Ok(None);
-    }
-    let text = serde_json::to_string(findings);
-    text.map(Some).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 /// The highest number given so far. A message that is gone keeps its number if plugins were told of it.

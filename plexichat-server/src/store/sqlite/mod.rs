@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod alter;
 mod audit;
 mod chain;
 mod changes;
@@ -23,8 +24,9 @@ mod writer;
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use plexichat::pipeline::Outbox;
 use plexichat::store::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
@@ -62,6 +64,8 @@ struct Inner {
     /// Who may do what in which room, so that asking costs no look-up.
     remembered: Remembered,
     broken: watch::Receiver<Option<Broken>>,
+    /// Who tells plugins of what is written beside messages.
+    outbox: Arc<OnceLock<Arc<dyn Outbox>>>,
 }
 
 impl Store {
@@ -77,9 +81,16 @@ impl Store {
         if opened.check_later {
             readers.check_in_background(path, report.clone());
         }
-        let writer = Writer::start(opened.connection, report)?;
-        let inner = Inner { writer, readers, remembered: Remembered::default(), broken };
+        let outbox = Arc::<OnceLock<_>>::default();
+        let writer = Writer::start(opened.connection, report, outbox.clone())?;
+        let inner = Inner { writer, readers, remembered: Remembered::default(), broken, outbox };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// From now on this outbox is handed every event that is stored, in the order of the commits with messages. The first
+    /// one counts; without any, events are found in the store by whoever reads the outbox.
+    pub fn set_outbox(&self, outbox: Arc<dyn Outbox>) {
+        let _ = self.inner.outbox.set(outbox);
     }
 
     /// Waits until the store cannot go on: an I/O error or a damaged file. Nothing is written from then on, so the

@@ -163,8 +163,8 @@ async fn what_scanners_found_is_stored_with_the_message() {
         connection.query_row("SELECT findings FROM messages", [], |row| row.get::<_, Option<String>>(0))
     });
     assert_eq!(findings.await, Ok(None), "nothing found, nothing written");
-    let found = [("word-filter".parse().expect("a name"), Finding::new("banned_word"))];
-    let text = messages::findings_text(&found).expect("JSON");
+    let found = [("word-filter".parse::<plexichat::id::PluginName>().expect("a name"), Finding::new("banned_word"))];
+    let text = messages::list_text(&found).expect("JSON");
     assert_eq!(text.as_deref(), Some(r#"[["word-filter",{"code":"banned_word","confidence":1.0}]]"#));
 }
 

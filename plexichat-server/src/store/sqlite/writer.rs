@@ -5,11 +5,11 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use plexichat::pipeline::Commit;
+use plexichat::pipeline::{Commit, Outbox};
 use plexichat::store::StoreError;
 use rusqlite::{Connection, Statement};
 use tokio::sync::{oneshot, watch};
@@ -73,11 +73,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, report: Arc<watch::Sender<Option<Broken>>>) -> Result<Self, OpenError> {
+    pub(super) fn start(
+        connection: Connection,
+        report: Arc<watch::Sender<Option<Broken>>>,
+        outbox: Arc<OnceLock<Arc<dyn Outbox>>>,
+    ) -> Result<Self, OpenError> {
         let (jobs, waiting) = sync_channel(WAITING);
         let (end, ended) = oneshot::channel();
         let system = |source| OpenError::System { doing: "start the writer of", path: path_of(&connection), source };
-        let completion = Completion::start().map_err(system)?;
+        let completion = Completion::start(outbox).map_err(system)?;
         let appender =
             Appender::new(&connection).map_err(|source| OpenError::reading(&path_of(&connection), source))?;
         let writing = Writing { appender, completion, report, broken: None };
@@ -121,7 +125,11 @@ impl Writer {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let work = Box::new(Closure { work: Some(work), outcome: None, reply });
+        self.put(Box::new(Closure { work: Some(work), outcome: None, reply }));
+    }
+
+    /// Puts a work into the queue. Never waits: what does not fit is refused.
+    pub(super) fn put(&self, work: Box<dyn Work>) {
         let (refused, error) = match self.jobs.try_send(Job::Work(work)) {
             Ok(()) => return,
             Err(TrySendError::Full(job)) => (job, crowded()),
@@ -249,16 +257,32 @@ impl Writing {
         commit: Commit,
         done: &mut Vec<Done>,
     ) -> rusqlite::Result<()> {
-        let appended = self.appender.append(connection, insert, commit.message());
+        // What scanners found is stored with the message or not at all.
+        let several = !commit.events().is_empty();
+        if several {
+            connection.prepare_cached("SAVEPOINT work")?.execute([])?;
+        }
+        let before = self.appender.mark();
+        let appended = self.appender.append(connection, insert, &commit);
+        let lost = match &appended {
+            Err(error) if is_lost(connection, error) => true,
+            Err(_) => {
+                self.appender.back_to(before);
+                several && undo(connection).is_err()
+            }
+            Ok(_) => false,
+        };
         match appended {
             Ok(appended) => done.push(Done::appended(commit, appended)),
             Err(error) => {
-                let lost = is_lost(connection, &error);
                 done.push(Done::Failed(commit, store_error(&error)));
                 if lost {
                     return Err(error);
                 }
             }
+        }
+        if several {
+            connection.prepare_cached("RELEASE work")?.execute([])?;
         }
         Ok(())
     }
@@ -320,9 +344,12 @@ fn run(
 ) -> rusqlite::Result<()> {
     connection.prepare_cached("SAVEPOINT work")?.execute([])?;
     let before = appender.mark();
-    let result = work.run(&mut Tx::new(connection, appender));
+    let mut tx = Tx::new(connection, appender);
+    let result = work.run(&mut tx);
+    let mut told = tx.into_told();
     if !matches!(result, Ok(Verdict::Keep)) {
         appender.back_to(before);
+        told.clear();
     }
     let undone = match &result {
         Ok(Verdict::Keep) => Ok(()),
@@ -331,7 +358,7 @@ fn run(
         Err(_) => undo(connection),
     };
     let outcome = result.as_ref().map(|_| ()).map_err(store_error);
-    done.push(Done::Worked(work, outcome));
+    done.push(Done::Worked(work, outcome, told));
     match (undone, result) {
         (Ok(()), _) => connection.prepare_cached("RELEASE work")?.execute([]).map(|_| ()),
         (Err(Some(error)), _) | (Err(None), Err(error)) => Err(error),
@@ -346,7 +373,7 @@ fn undo(connection: &Connection) -> Result<(), Option<rusqlite::Error>> {
 fn refuse(job: Job, error: StoreError) -> Done {
     match job {
         Job::Append(waiting) => waiting.take().map_or(Done::Nothing, |commit| Done::Failed(commit, error)),
-        Job::Work(work) => Done::Worked(work, Err(error)),
+        Job::Work(work) => Done::Worked(work, Err(error), Vec::new()),
         Job::Close => Done::Nothing,
     }
 }

@@ -2,6 +2,9 @@ ALTER TABLE messages ADD COLUMN edited_at INTEGER;
 -- JSON: what the API shows of each attachment and reaction; NULL where there is none.
 ALTER TABLE messages ADD COLUMN attachments TEXT;
 ALTER TABLE messages ADD COLUMN reactions TEXT;
+-- Where an edit is held back: SHA-256 of the text that was shown before it.
+ALTER TABLE messages ADD COLUMN held_hash TEXT;
+CREATE INDEX messages_held ON messages (number) WHERE state = 'quarantined';
 
 CREATE TABLE reactions (
     message INTEGER NOT NULL REFERENCES messages (number) ON DELETE CASCADE,
@@ -18,15 +21,19 @@ CREATE TABLE reactions (
 CREATE TABLE changes (
     number INTEGER PRIMARY KEY,
     room INTEGER,
-    -- JSON: the event that plugins are told; NULL where a message is to be told (again).
-    event TEXT,
+    -- `event`: for plugins alone. `updated`, `deleted`, `reaction`, `released`: clients of the room are told, too. What they
+    -- are shown is read from the message, so that no text is kept twice.
+    kind TEXT NOT NULL,
     -- The number of the message that changed.
     message INTEGER,
-    -- JSON: the frame that clients of the room are told; NULL where they are told nothing.
-    frame TEXT,
+    -- JSON: the event that plugins are told; NULL where there is none (`released`: the message is told as a new one).
+    event TEXT,
     created_at INTEGER NOT NULL
 );
-CREATE INDEX changes_by_room ON changes (room, number) WHERE frame IS NOT NULL;
+CREATE INDEX changes_by_room ON changes (room, number) WHERE kind <> 'event';
+CREATE INDEX changes_by_message ON changes (message) WHERE message IS NOT NULL;
+-- Of the changes up to this number some are not kept any more.
+ALTER TABLE outbox ADD COLUMN changes_gone INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE scheduled (
     id BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
