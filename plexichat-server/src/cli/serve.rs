@@ -25,7 +25,10 @@ use crate::auth::{Authenticator, FirstAdministrator, first_administrator};
 use crate::backup;
 use crate::data_dir::DataDir;
 use crate::egress::{Egress, Reach};
+use crate::http::accept::Service;
 use crate::http::edge::{Edge, EdgeSettings};
+use crate::http::places::Places;
+use crate::http::tls::{Tls, TlsError};
 use crate::http::{self, App, BundleInfo, accept};
 use crate::live::beat;
 use crate::live::hub::Hub;
@@ -82,6 +85,8 @@ async fn serve(
     store: Store,
 ) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::new(format!("cannot take signals over: {error}")))?;
+    let tls = settings.server.tls.as_ref().map(Tls::new).transpose();
+    let tls = tls.map_err(of_tls)?.map(Arc::new);
     let (listener, address) = listen(settings.server.listen)?;
     let metrics = telemetry::start_metrics().map_err(|error| Failure::new(format!("cannot count: {error}")))?;
     make_first_administrator(&store, data_dir).await?;
@@ -147,14 +152,17 @@ async fn serve(
         document,
     });
     let presence = tokio::spawn(beat::tell_presence(app.hub.clone(), host.bus.clone(), stopping.clone()));
-    let mut serving = tokio::spawn(accept::serve(listener, http::service(&app), stopping, DRAIN));
+    let places = Arc::new(Places::default());
+    let service =
+        Service { router: http::service(&app), edge: app.edge.clone(), tls: tls.clone(), places: places.clone() };
+    let mut serving = tokio::spawn(accept::serve(listener, service, stopping, DRAIN));
     let upkeep = tokio::spawn(async move {
         loop {
             tokio::time::sleep(telemetry::UPKEEP_INTERVAL).await;
             metrics.run_upkeep();
         }
     });
-    announce(data_dir, address)?;
+    announce(data_dir, address, tls.is_some())?;
     host.bus.announce(Event::new(SystemStarted::new(version, running(&host))));
 
     // What the accept loop ended with, where it has: a task can be awaited once.
@@ -235,6 +243,17 @@ fn of_broken(broken: Broken) -> Failure {
     }
 }
 
+fn of_tls(error: TlsError) -> Failure {
+    let hint = error.hint();
+    let mut text = error.to_string();
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    Failure::cannot_work(text).hint(hint)
+}
+
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
     let opened = accept::listen(address).and_then(|listener| listener.local_addr().map(|address| (listener, address)));
     opened.map_err(|error| {
@@ -253,7 +272,8 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
 }
 
 /// The first line on stdout, and the file by which commands beside the server find it.
-fn announce(data_dir: &DataDir, address: SocketAddr) -> Result<(), Failure> {
+fn announce(data_dir: &DataDir, address: SocketAddr, encrypted: bool) -> Result<(), Failure> {
+    let scheme = if encrypted { "https" } else { "http" };
     // Whoever listens on every address is reached on this machine's own.
     let reached = match address {
         SocketAddr::V4(address) if address.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
@@ -263,11 +283,11 @@ fn announce(data_dir: &DataDir, address: SocketAddr) -> Result<(), Failure> {
         address => address,
     };
     data_dir
-        .write_private(ADDRESS_FILE, format!("http://{reached}\n").as_bytes())
+        .write_private(ADDRESS_FILE, format!("{scheme}://{reached}\n").as_bytes())
         .map_err(|error| Failure::new(error.to_string()).hint(error.hint()))?;
     let mut stdout = io::stdout().lock();
     // Whoever started us may not read it: that is no reason to end.
-    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "listening on {scheme}://{address}").and_then(|()| stdout.flush());
     tracing::info!(%address, "listening");
     Ok(())
 }

@@ -1,39 +1,41 @@
-//! Accepts connections and drives each to its end: no delay, limits on heads, writes and numbers, a drain that ends.
+//! Accepts connections and drives each to its end: no delay, limits on heads, numbers and handshakes, a drain that ends.
 //! Knows no route.
 
-use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::time::{Instant, Sleep};
+use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-use super::address::Peer;
+use super::address::{self, Peer};
+use super::edge::Edge;
+use super::places::{Place, Places};
+use super::socket::{Watched, WriteDeadline};
+use super::tls::Tls;
 use crate::stop::stopped;
 
 /// How long a client may take for a request's head, and how long a connection may idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client may leave us unable to write.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take until its connection is encrypted.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest head of a request, in bytes.
 const HEADER_MAX: usize = 64 * 1024;
 /// What the kernel keeps for a client that does not read. Its own adaptive limit is some megabytes.
 const SEND_BUFFER: u32 = 64 * 1024;
-/// The most connections at a time; fewer where the process may not open so many files.
-const CONNECTIONS_MAX: usize = 10_000;
 /// Files that are left for the store, logs and plugins' runtimes.
 const FILES_SPARE: usize = 64;
 /// The pause after a failed accept, such as for want of file descriptors.
@@ -41,13 +43,33 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Of so many failed accepts in a row one is logged: one in ten seconds.
 const WARN_EVERY: u32 = 100;
+/// Of so many refused connections one is logged, so that a flood does not fill the log.
+const REFUSED_EVERY: u64 = 1000;
+
+/// What an encrypted connection begins with.
+const HANDSHAKE: u8 = 0x16;
+const NOT_ENCRYPTED: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n\
+    this server speaks https: begin the address with https://\n";
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain\r\nretry-after: 10\r\nconnection: \
+    close\r\n\r\nthis address has too many connections open\n";
 
 /// The connection's place among those that are allowed. Who takes a connection over keeps it.
 #[derive(Debug, Clone)]
 pub(crate) struct Permit {
-    _permit: Arc<OwnedSemaphorePermit>,
+    _place: Arc<Place>,
     // The drain waits until every sender is gone.
     _open: mpsc::Sender<()>,
+}
+
+/// What is served, to how many, and how it is encrypted.
+pub(crate) struct Service {
+    pub(crate) router: Router,
+    pub(crate) edge: Arc<Edge>,
+    /// Nothing: plain http.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Who is here now.
+    pub(crate) places: Arc<Places>,
 }
 
 /// Opens the listening socket.
@@ -71,22 +93,19 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// A dropped call leaves open connections to themselves.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: Service,
     mut stopping: watch::Receiver<bool>,
     drain: Duration,
 ) -> usize {
-    let limit = connection_limit();
-    let places = Arc::new(Semaphore::new(limit));
+    let files = files();
+    let Service { router, edge, tls, places } = service;
     let (open, mut all_closed) = mpsc::channel::<()>(1);
     let mut failed = 0_u32;
     loop {
-        let place = tokio::select! {
+        tokio::select! {
             biased;
             () = stopped(&mut stopping) => break,
-            place = places.clone().acquire_owned() => match place {
-                Ok(place) => place,
-                Err(_) => unreachable!("nobody closes the semaphore"),
-            },
+            () = places.below(|| files.min(edge.now().limits.connections.get() as usize)) => {}
         };
         let (stream, peer) = tokio::select! {
             biased;
@@ -107,14 +126,41 @@ pub(crate) async fn serve(
         };
         failed = 0;
         metrics::counter!("plexichat_http_connections_total").increment(1);
-        let permit = Permit { _permit: Arc::new(place), _open: open.clone() };
-        tokio::spawn(drive(stream, peer, router.clone(), permit, stopping.clone()));
+        let now = edge.now();
+        let counted = counted(peer.ip(), |address| now.trusts(address));
+        let Some(place) = places.take(counted, now.limits.connections_per_address.get() as usize) else {
+            refuse(&stream, peer, tls.is_some());
+            continue;
+        };
+        let permit = Permit { _place: Arc::new(place), _open: open.clone() };
+        let connection = Connection { peer, router: router.clone(), permit, stopping: stopping.clone() };
+        tokio::spawn(connection.drive(stream, tls.clone()));
     }
     drop(listener);
     drop(open);
     match tokio::time::timeout(drain, all_closed.recv()).await {
         Ok(_) => 0,
-        Err(_) => limit - places.available_permits(),
+        Err(_) => places.taken(),
+    }
+}
+
+/// Under which address a connection is counted. Behind a proxy are many people, and who is on this machine needs no
+/// connection to hold it up.
+fn counted(address: IpAddr, trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+    let address = address.to_canonical();
+    (!address.is_loopback() && !trusted(address)).then(|| address::bucket(address))
+}
+
+/// Says why, where that costs nothing, and hangs up.
+fn refuse(stream: &TcpStream, peer: SocketAddr, encrypted: bool) {
+    static REFUSED: AtomicU64 = AtomicU64::new(0);
+    metrics::counter!("plexichat_http_refused_connections_total").increment(1);
+    let before = REFUSED.fetch_add(1, Ordering::Relaxed);
+    if before.is_multiple_of(REFUSED_EVERY) {
+        tracing::warn!(%peer, refused = before + 1, "an address has too many connections open: more are refused");
+    }
+    if !encrypted {
+        let _ = stream.try_write(TOO_MANY);
     }
 }
 
@@ -124,116 +170,87 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-fn connection_limit() -> usize {
+/// How many connections the process may have as files.
+fn files() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // Each connection is a file: ask for as many as we may have. Where that is refused, what we have must do.
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let files = if raised.is_ok() { limit.maximum } else { limit.current };
     let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-    files.saturating_sub(FILES_SPARE).clamp(16, CONNECTIONS_MAX)
+    files.saturating_sub(FILES_SPARE).max(16)
 }
 
-async fn drive(
-    stream: TcpStream,
+struct Connection {
     peer: SocketAddr,
     router: Router,
     permit: Permit,
-    mut stopping: watch::Receiver<bool>,
-) {
-    // Without it, what is written in pieces waits 40 ms for the other side's acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "a connection was gone at once");
-        return;
-    }
-    let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(permit.clone());
-        request.extensions_mut().insert(Peer(peer));
-        request.map(axum::body::Body::new)
-    }));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_header_size(HEADER_MAX)
-        .max_buf_size(HEADER_MAX)
-        .serve_connection(TokioIo::new(WriteDeadline::new(stream)), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    stopping: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn drive(self, stream: TcpStream, tls: Option<Arc<Tls>>) {
+        let peer = self.peer;
+        // Without it, what is written in pieces waits 40 ms for the other side's acknowledgement.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "a connection was gone at once");
+            return;
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection ended badly");
-    }
-}
-
-/// A stream whose writes fail once the other side has not taken anything for a while: a client that does not read holds
-/// neither a task nor memory for ever.
-struct WriteDeadline {
-    stream: TcpStream,
-    patience: Pin<Box<Sleep>>,
-    waiting: bool,
-}
-
-impl WriteDeadline {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, patience: Box::pin(tokio::time::sleep(WRITE_TIMEOUT)), waiting: false }
-    }
-
-    fn watch<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.waiting = false;
-            return written;
+        let Some(tls) = tls else { return self.converse(WriteDeadline::new(stream)).await };
+        match tokio::time::timeout(HANDSHAKE_TIMEOUT, encrypt(stream, &tls)).await {
+            Ok(Ok(stream)) => self.converse(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, %peer, "a connection was not encrypted"),
+            Err(_) => tracing::debug!(%peer, "a handshake took too long"),
         }
-        if !self.waiting {
-            self.waiting = true;
-            self.patience.as_mut().reset(Instant::now() + WRITE_TIMEOUT);
+    }
+
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
+        let Self { peer, router, permit, mut stopping } = self;
+        let switched = Arc::new(AtomicBool::new(false));
+        let answered = switched.clone();
+        let service = router.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(permit.clone());
+            request.extensions_mut().insert(Peer(peer));
+            request.map(axum::body::Body::new)
+        });
+        let service = TowerToHyperService::new(service.map_response(move |response: Response| {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                answered.store(true, Ordering::Relaxed);
+            }
+            response
+        }));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_header_size(HEADER_MAX)
+            .max_buf_size(HEADER_MAX)
+            .serve_connection(TokioIo::new(Watched::new(stream, switched)), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopped(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, %peer, "a connection ended badly");
         }
-        ready!(self.patience.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 }
 
-impl AsyncRead for WriteDeadline {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
+type Encrypted = tokio_rustls::server::TlsStream<WriteDeadline<TcpStream>>;
 
-impl AsyncWrite for WriteDeadline {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(context, written)
+async fn encrypt(mut stream: TcpStream, tls: &Tls) -> io::Result<Encrypted> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
+        // Somebody wrote http:// where https:// belongs: tell them in the language that they speak.
+        stream.write_all(NOT_ENCRYPTED).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
     }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.watch(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    tls.acceptor().accept(WriteDeadline::new(stream)).await
 }
 
 #[cfg(test)]
@@ -250,10 +267,15 @@ mod tests {
     }
 
     fn start(router: Router) -> Server {
+        start_with(router, None)
+    }
+
+    fn start_with(router: Router, tls: Option<Arc<Tls>>) -> Server {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopping) = watch::channel(false);
-        let ended = tokio::spawn(serve(listener, router, stopping, Duration::from_secs(30)));
+        let service = Service { router, edge: Arc::default(), tls, places: Arc::default() };
+        let ended = tokio::spawn(serve(listener, service, stopping, Duration::from_secs(30)));
         Server { address, stop, ended }
     }
 
@@ -305,5 +327,101 @@ mod tests {
     async fn a_taken_address_is_told() {
         let server = start(Router::new());
         assert_eq!(listen(server.address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    /// Fault 64: what hyper would take and others read otherwise is answered with 400, and nothing after it is done.
+    #[tokio::test]
+    async fn heads_that_others_read_otherwise_are_refused() {
+        let server = start(Router::new().route("/", get(|| async { "done" }).post(|body: String| async { body })));
+        let good = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        assert!(exchange(server.address, good).await.ends_with("done"));
+        for bad in [
+            "GET / HTTP/1.1\nhost: a\n\n".to_owned(),
+            "GET / HTTP/1.1\r\nhost: a\r\nx: y\n\r\n".to_owned(),
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ncontent-length: 4\r\n\r\nabcd".to_owned(),
+            "GET / HTTP/1.1\r\nhost: a\r\nx: y\r\n z\r\n\r\n".to_owned(),
+            "GET / HTTP/1.1\r\nhost: a\r\nx: \0\r\n\r\n".to_owned(),
+        ] {
+            let answer = exchange(server.address, &format!("{bad}{good}")).await;
+            assert!(answer.starts_with("HTTP/1.1 400"), "{bad:?}: {answer}");
+            assert!(!answer.contains("done"), "{bad:?}: a second request was carried out: {answer}");
+        }
+        let body = "a\nb\n\nc";
+        let post = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}{good}", body.len());
+        let answer = exchange(server.address, &post).await;
+        assert!(answer.contains(body) && answer.ends_with("done"), "a body may have any line's end: {answer}");
+    }
+
+    #[test]
+    fn who_is_behind_a_proxy_or_on_this_machine_is_not_counted() {
+        let check = |address: &str, expected: Option<&str>| {
+            let counted = counted(address.parse().unwrap(), |address| address.to_string().starts_with("10."));
+            assert_eq!(counted, expected.map(|address| address.parse().unwrap()), "{address}");
+        };
+        check("127.0.0.1", None);
+        check("::1", None);
+        check("10.1.2.3", None);
+        check("::ffff:10.1.2.3", None);
+        check("192.0.2.1", Some("192.0.2.1"));
+        check("2001:db8::1:2:3:4", Some("2001:db8::"));
+    }
+
+    mod encrypted {
+        use rustls::pki_types::ServerName;
+        use rustls::pki_types::pem::PemObject;
+
+        use super::super::super::tls::tests::{Pair, files};
+        use super::*;
+
+        fn start_encrypted() -> (Server, Pair) {
+            let pair = Pair::new();
+            let (_directory, settings) = files(&pair.cert, &pair.key);
+            let tls = Arc::new(Tls::new(&settings).unwrap());
+            (start_with(Router::new().route("/", get(|| async { "done" })), Some(tls)), pair)
+        }
+
+        async fn connect(address: SocketAddr, cert: &str) -> tokio_rustls::client::TlsStream<TcpStream> {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(rustls::pki_types::CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+            let mut config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+            let stream = TcpStream::connect(address).await.unwrap();
+            connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
+        }
+
+        #[tokio::test]
+        async fn https_is_spoken() {
+            let (server, pair) = start_encrypted();
+            let mut stream = connect(server.address, &pair.cert).await;
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        }
+
+        #[tokio::test]
+        async fn who_speaks_http_is_told_so() {
+            let (server, _) = start_encrypted();
+            let answer = exchange(server.address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("https://"), "{answer}");
+        }
+
+        /// Fault 63: a handshake that does not go on is cut.
+        #[tokio::test]
+        async fn a_handshake_that_does_not_go_on_is_cut() {
+            let (server, _) = start_encrypted();
+            let began = tokio::time::Instant::now();
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(&[HANDSHAKE, 3, 1]).await.unwrap();
+            let mut rest = Vec::new();
+            let ended = tokio::time::timeout(HANDSHAKE_TIMEOUT * 2, stream.read_to_end(&mut rest)).await;
+            assert!(ended.is_ok(), "it was left open");
+            assert!(began.elapsed() >= HANDSHAKE_TIMEOUT - Duration::from_secs(1));
+        }
     }
 }

@@ -2,10 +2,12 @@
 //! change. Knows no file and no route.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use plexichat::settings::{EdgeLimits, Network, ServerSettings};
-use std::sync::Arc;
+
+use super::rates::Rates;
 
 /// What counts at the rim now.
 #[derive(Debug, Clone, Default)]
@@ -37,21 +39,25 @@ impl EdgeSettings {
 
 /// The rim's settings as they are now.
 #[derive(Debug, Default)]
-pub(crate) struct Edge(ArcSwap<EdgeSettings>);
+pub(crate) struct Edge {
+    settings: ArcSwap<EdgeSettings>,
+    /// Who asked how much until now.
+    pub(crate) rates: Rates,
+}
 
 impl Edge {
     /// With these to begin with.
     pub(crate) fn new(settings: EdgeSettings) -> Self {
-        Self(ArcSwap::from_pointee(settings))
+        Self { settings: ArcSwap::from_pointee(settings), rates: Rates::default() }
     }
 
     /// What counts now.
     pub(crate) fn now(&self) -> Guard<Arc<EdgeSettings>> {
-        self.0.load()
+        self.settings.load()
     }
 
     /// From now on these count.
     pub(crate) fn set(&self, settings: EdgeSettings) {
-        self.0.store(Arc::new(settings));
+        self.settings.store(Arc::new(settings));
     }
 }

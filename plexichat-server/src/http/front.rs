@@ -25,6 +25,11 @@ use crate::error::ApiError;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest identifier that is taken from a client.
 const REQUEST_ID_MAX: usize = 64;
+/// What pages of ours may load and who may show them: nothing from elsewhere, nobody.
+const CONTENT_SECURITY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'none'";
+/// For a year browsers come back over https only.
+const HTTPS_ONLY: &str = "max-age=31536000";
 /// Names under which programs put tokens into addresses, where logs and histories keep them.
 const TOKEN_PARAMETERS: &[&str] = &["token", "access_token", "api_key", "apikey", "key", "authorization"];
 
@@ -76,11 +81,12 @@ pub(crate) async fn front(State(edge): State<Arc<Edge>>, mut request: Request, n
     let route = matched.unwrap_or_else(|| "none".to_owned());
     let span = tracing::info_span!("request", request_id = id.as_str(), %method, route);
 
-    let answer = match check_head(&request) {
+    let checked = check_head(&request).and_then(|()| count(&edge, client));
+    let answer = match checked {
         Ok(()) => guarded(request, next).instrument(span.clone()).await,
         Err(error) => error.into_response(),
     };
-    let response = finish(answer, &id);
+    let response = finish(answer, &id, edge.now().https);
     let (status, elapsed) = (response.status().as_u16(), begun.elapsed());
     span.in_scope(|| tracing::debug!(status, elapsed_ms = elapsed.as_secs_f64() * 1e3, "answered"));
     let labels = [
@@ -129,6 +135,20 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
+/// Whether the address may ask once more. This machine's own and proxies are not counted, as with connections.
+fn count(edge: &Edge, client: ClientAddress) -> Result<(), ApiError> {
+    let now = edge.now();
+    let address = client.address();
+    if address.is_loopback() || now.trusts(address) {
+        return Ok(());
+    }
+    edge.rates.count(client.bucket(), &now.limits).map_err(|wait| {
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "this address asks too much at once")
+            .hint("wait as long as `Retry-After` says")
+            .retry_after(wait.as_secs() + 1)
+    })
+}
+
 /// The rules on a request's head that hyper leaves to us.
 fn check_head(request: &Request) -> Result<(), ApiError> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
@@ -139,7 +159,7 @@ fn check_head(request: &Request) -> Result<(), ApiError> {
         }
         (Some(host), None) => {
             let host = host.to_str().unwrap_or("");
-            if host.parse::<axum::http::uri::Authority>().is_err() {
+            if host.contains('@') || host.parse::<axum::http::uri::Authority>().is_err() {
                 return Err(ApiError::bad_request("bad_host", "the Host header names no host"));
             }
             if request.uri().authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(host)) {
@@ -163,7 +183,7 @@ fn carries_token(query: &str) -> bool {
 }
 
 /// Writes an error's body and the headers that every answer has.
-fn finish(response: Response, id: &RequestId) -> Response {
+fn finish(response: Response, id: &RequestId, https: bool) -> Response {
     let (mut parts, body) = response.into_parts();
     let error = match parts.extensions.remove::<ApiError>() {
         None if parts.status.is_client_error() || parts.status.is_server_error() => {
@@ -188,6 +208,13 @@ fn finish(response: Response, id: &RequestId) -> Response {
         parts.headers.insert("x-request-id", value);
     }
     parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    parts.headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    parts.headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // What a route serves of somebody else's may be shut in closer.
+    parts.headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CONTENT_SECURITY));
+    if https {
+        parts.headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HTTPS_ONLY));
+    }
     parts.headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     Response::from_parts(parts, body)
 }
@@ -198,9 +225,14 @@ mod tests {
     use axum::routing::get;
     use tower::ServiceExt;
 
+    use super::super::edge::EdgeSettings;
     use super::*;
 
     fn router() -> Router {
+        router_with(EdgeSettings::default())
+    }
+
+    fn router_with(settings: EdgeSettings) -> Router {
         Router::new()
             .route("/good", get(|| async { "good" }))
             .route(
@@ -212,7 +244,7 @@ mod tests {
                 }),
             )
             .route("/slow", get(std::future::pending::<()>))
-            .layer(axum::middleware::from_fn_with_state(Arc::new(Edge::default()), front))
+            .layer(axum::middleware::from_fn_with_state(Arc::new(Edge::new(settings)), front))
     }
 
     async fn send(head: &[(&str, &str)], path: &str) -> (u16, Response) {
@@ -244,12 +276,67 @@ mod tests {
         }
     }
 
+    async fn send_from(router: &Router, address: &str, forwarded: &str) -> (u16, Response) {
+        let mut request = Request::builder().uri("/good").header("host", "a").body(Body::empty()).unwrap();
+        request.headers_mut().insert("x-forwarded-for", forwarded.parse().unwrap());
+        request.extensions_mut().insert(Peer(format!("{address}:4711").parse().unwrap()));
+        let response = router.clone().oneshot(request).await.unwrap();
+        (response.status().as_u16(), response)
+    }
+
+    /// Fault 72: whatever it writes into its headers, one address has one bucket.
+    #[tokio::test]
+    async fn an_address_that_asks_too_much_waits() {
+        let limits = plexichat::settings::EdgeLimits {
+            requests_per_second: 1.try_into().unwrap(),
+            request_burst: 3.try_into().unwrap(),
+            ..Default::default()
+        };
+        let proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        let settings = EdgeSettings { limits, trusted_proxies: proxies, ..EdgeSettings::default() };
+        let router = router_with(settings);
+        for number in 0..3 {
+            assert_eq!(send_from(&router, "203.0.113.1", &format!("1.1.1.{number}")).await.0, 200);
+        }
+        let (status, response) = send_from(&router, "203.0.113.1", "1.1.1.9").await;
+        assert_eq!((status, response.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+        assert_eq!(json(response).await["error"]["code"], "too_many_requests");
+        assert_eq!(send_from(&router, "203.0.113.2", "").await.0, 200);
+        for number in 0..9 {
+            // Each of those behind the proxy has its own; nobody on this machine is counted.
+            assert_eq!(send_from(&router, "10.0.0.1", &format!("198.51.100.{number}")).await.0, 200);
+            assert_eq!(send_from(&router, "127.0.0.1", "").await.0, 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn every_answer_says_what_browsers_may_do_with_it() {
+        for (path, status) in [("/good", 200), ("/nowhere", 404), ("/panic", 500)] {
+            let (found, response) = send(&[("host", "a")], path).await;
+            assert_eq!(found, status);
+            let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(header("x-content-type-options"), Some("nosniff"), "{path}");
+            assert_eq!(header("referrer-policy"), Some("no-referrer"), "{path}");
+            let policy = header("content-security-policy").unwrap();
+            assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+            assert_eq!(header("strict-transport-security"), None, "over http it would say nothing");
+        }
+        let settings = EdgeSettings { https: true, ..EdgeSettings::default() };
+        let (_, response) = send_from(&router_with(settings), "127.0.0.1", "").await;
+        assert_eq!(response.headers()["strict-transport-security"], HTTPS_ONLY);
+    }
+
+    /// Fault 64.
     #[tokio::test]
     async fn the_host_is_named_once() {
         assert_eq!(send(&[("host", "a")], "/good").await.0, 200);
         assert_eq!(send(&[], "/good").await.0, 400);
         assert_eq!(send(&[("host", "a"), ("host", "b")], "/good").await.0, 400);
         assert_eq!(send(&[("host", "a b")], "/good").await.0, 400);
+        assert_eq!(send(&[("host", "")], "/good").await.0, 400);
+        assert_eq!(send(&[("host", "x@a")], "/good").await.0, 400);
+        assert_eq!(send(&[("host", "a/b")], "/good").await.0, 400);
+        assert_eq!(send(&[("host", "[::1]:80")], "/good").await.0, 200);
         assert_eq!(send(&[("host", "a")], "http://b/good").await.0, 400);
         assert_eq!(send(&[("host", "a")], "http://a/good").await.0, 200);
     }
