@@ -1,4 +1,4 @@
-//! `kill -9` under load: every acknowledged message is there, none twice, order kept, each command answered once. Rounds:
+//! Fault 48, `kill -9` under load: every acknowledged message is there, none twice, order kept, each command answered once. Rounds:
 //! `PLEXICHAT_KILLS` (100 where nothing is set).
 
 use std::sync::Arc;
@@ -11,20 +11,24 @@ use crate::support::load::UNLIMITED;
 use crate::support::seed::Seed;
 use crate::support::{Client, Server, Setup};
 
-const CLIENTS: usize = 6;
-const ROOMS: usize = 3;
+pub(crate) const CLIENTS: usize = 6;
+pub(crate) const ROOMS: usize = 3;
 
 /// One client: what it sent so far, and what it does next.
-struct Sender {
+pub(crate) struct Sender {
     number: usize,
     count: u64,
     seed: Seed,
-    sent: Vec<Sent>,
+    pub(crate) sent: Vec<Sent>,
 }
 
 impl Sender {
+    pub(crate) fn new(number: usize, seed: Seed) -> Self {
+        Self { number, count: 0, seed, sent: Vec::new() }
+    }
+
     /// Posts until the server is gone. What was left unanswered is asked for again first, under its old key, most times.
-    async fn run(mut self, client: Client, rooms: Arc<Vec<String>>, clock: Instant) -> Self {
+    pub(crate) async fn run(mut self, client: Client, rooms: Arc<Vec<String>>, clock: Instant) -> Self {
         let unanswered = self.sent.last().is_some_and(|sent| sent.told == Told::Nothing);
         if unanswered && !self.seed.one_in(4) {
             let mut again = self.sent.pop().unwrap();
@@ -101,8 +105,7 @@ pub(crate) async fn kill_under_load(rounds: u64) {
         rooms.push(client.room(&format!("room-{number}")).await);
     }
     let rooms = Arc::new(rooms);
-    let senders =
-        (0..CLIENTS).map(|number| Sender { number, count: 0, seed: Seed::new(seed.below(u64::MAX)), sent: Vec::new() });
+    let senders = (0..CLIENTS).map(|number| Sender::new(number, Seed::new(seed.below(u64::MAX))));
     let mut senders: Vec<Sender> = senders.collect();
     let mut slowest_start = Duration::ZERO;
     for _ in 0..rounds {
@@ -140,7 +143,7 @@ pub(crate) async fn kill_under_load(rounds: u64) {
 }
 
 /// Everything that is stored, once every command has its answer or none came for a while.
-async fn settled(server: &Server, rooms: &[String]) -> Vec<Held> {
+pub(crate) async fn settled(server: &Server, rooms: &[String]) -> Vec<Held> {
     let client = server.client();
     let mut last = 0;
     loop {
@@ -167,6 +170,7 @@ fn to_held(room: usize, row: &Value) -> Held {
     }
 }
 
+/// Fault 54: SIGTERM under load.
 #[tokio::test]
 async fn sigterm_under_load_loses_nothing_and_ends_with_zero() {
     let server = Setup::new().config(UNLIMITED).start();
@@ -174,7 +178,7 @@ async fn sigterm_under_load_loses_nothing_and_ends_with_zero() {
     let rooms = Arc::new(vec![client.room("a").await, client.room("b").await, client.room("c").await]);
     let clock = Instant::now();
     let senders: Vec<_> = (0..CLIENTS)
-        .map(|number| Sender { number, count: 0, seed: Seed::new(number as u64), sent: Vec::new() })
+        .map(|number| Sender::new(number, Seed::new(number as u64)))
         .map(|sender| tokio::spawn(sender.run(client.clone(), rooms.clone(), clock)))
         .collect();
     tokio::time::sleep(Duration::from_millis(300)).await;

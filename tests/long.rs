@@ -5,3 +5,10 @@
 async fn a_thousand_kills() {
     crate::kill::kill_under_load(1000).await;
 }
+
+/// Fault 49, at length.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: `cargo xtask test --long` runs it"]
+async fn a_thousand_power_cuts() {
+    crate::power::survives(1000).await;
+}

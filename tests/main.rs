@@ -14,6 +14,7 @@ mod lifecycle;
 mod long;
 mod message;
 mod pipeline;
+mod power;
 mod readme;
 mod secrets;
 mod settings;

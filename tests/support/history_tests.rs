@@ -1,4 +1,4 @@
-//! Trust in the history checker: good histories pass, hand-made bad ones do not, and five broken servers are caught.
+//! Trust in the history checker: good histories pass, hand-made bad ones do not, and seven broken servers are caught.
 
 use super::history::{Held, Sent, Told, Violation, check};
 use super::seed::Seed;
@@ -66,6 +66,10 @@ enum Fault {
     None,
     /// Acknowledges before it has committed, so that a crash loses what was acknowledged.
     AckBeforeCommit,
+    /// Forgets, when it starts again, a message that it had committed.
+    DropsOnRestart,
+    /// Goes on as if nothing were when the disk says that it did not store a batch.
+    SwallowsSyncErrors,
     /// Forgets the key when the client asks again after a crash.
     StoresTwice,
     /// Numbers the batch backwards.
@@ -108,11 +112,20 @@ impl Model {
     }
 
     fn commit(&mut self) {
+        // Every few batches the disk fails; a right server then ends and has acknowledged nothing, so that here only the
+        // wrong one meets it.
+        if self.fault == Fault::SwallowsSyncErrors && self.committed.len() % 7 == 6 {
+            self.batch.clear();
+            return;
+        }
         self.committed.append(&mut self.batch);
     }
 
     fn crash(&mut self) {
         self.batch.clear();
+        if self.fault == Fault::DropsOnRestart {
+            self.committed.pop();
+        }
         self.next = self.committed.iter().map(|held| held.seq).max().unwrap_or(0) + 1;
     }
 }
@@ -179,6 +192,16 @@ fn a_right_server_passes() {
 #[test]
 fn an_acknowledgement_before_the_commit_is_caught() {
     caught(Fault::AckBeforeCommit, "Lost");
+}
+
+#[test]
+fn a_message_dropped_at_a_restart_is_caught() {
+    caught(Fault::DropsOnRestart, "Lost");
+}
+
+#[test]
+fn a_swallowed_error_of_the_disk_is_caught() {
+    caught(Fault::SwallowsSyncErrors, "Lost");
 }
 
 #[test]

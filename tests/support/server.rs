@@ -115,6 +115,13 @@ impl Setup {
     /// Starts it and waits until it listens.
     #[track_caller]
     pub(crate) fn start(&self) -> Server {
+        self.try_start().unwrap_or_else(|failed| {
+            panic!("the server did not listen ({}); stderr:\n{}", failed.status, failed.stderr);
+        })
+    }
+
+    /// Starts it and waits until it listens, or has ended before.
+    pub(crate) fn try_start(&self) -> Result<Server, Failed> {
         let began = Instant::now();
         let mut child = self.serve().spawn().unwrap();
         let stderr = collect(child.stderr.take().unwrap());
@@ -122,12 +129,13 @@ impl Setup {
         let Ok(first) = lines.recv_timeout(PATIENCE) else {
             let _ = child.kill();
             let status = child.wait().unwrap();
-            panic!("the server did not listen ({status}); stderr:\n{}", text(&stderr));
+            std::thread::sleep(Duration::from_millis(20));
+            return Err(Failed { status, took: began.elapsed(), stdout: text(&stdout), stderr: text(&stderr) });
         };
         let ready = began.elapsed();
         let address = first.strip_prefix("listening on http://").and_then(|address| address.trim().parse().ok());
         let address = address.unwrap_or_else(|| panic!("the first line on stdout is {first:?}"));
-        Server { setup: self.clone(), child, address, stdout, stderr, ready }
+        Ok(Server { setup: self.clone(), child, address, stdout, stderr, ready })
     }
 
     /// Starts it where it is expected to end by itself.
@@ -246,6 +254,15 @@ impl Server {
     #[track_caller]
     pub(crate) fn kill_and_restart(self) -> Self {
         self.kill().start()
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub(crate) fn ended(mut self) -> Failed {
+        let began = Instant::now();
+        let status = wait(&mut self.child, PATIENCE).unwrap_or_else(|| panic!("does not end:\n{}", self.stderr()));
+        std::thread::sleep(Duration::from_millis(20));
+        Failed { status, took: began.elapsed(), stdout: text(&self.stdout), stderr: text(&self.stderr) }
     }
 
     /// Sends a signal.

@@ -22,6 +22,7 @@ const ASKED_FOR: &[&str] = &["tests/clients.rs", "tests/long.rs"];
 /// The files of `plexichat-core` that may say `unsafe` in code of their own, and why.
 const UNSAFE: &[(&str, &str)] = &[
     ("plexichat-core/src/permission.rs", "declares `unsafe trait Has`, so that no plugin can write it by hand"),
+    ("tests/fixtures/bundle/src/power.rs", "is a file system of SQLite's, which is an interface of C"),
     ("plexichat-macros/src", "emits the one implementation of `Has`"),
     ("plexichat-macros/tests", "shows that a hand-written one does not compile"),
     ("xtask/src/command/run.rs", "forks"),
