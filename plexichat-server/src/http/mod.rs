@@ -20,6 +20,7 @@ mod plugins;
 mod presence;
 mod rates;
 mod rooms;
+mod search;
 mod routes;
 mod socket;
 mod stream;

@@ -12,9 +12,7 @@ use axum::handler::Handler;
 
 use super::app::App;
 use super::auth::{Needs, authorize};
-use super::{
-    audit, bundle, health, members, messages, openapi, plugins, presence, rooms, stream, system, tokens, websocket,
-};
+use super::{audit, bundle, health, members, messages, openapi, plugins, presence, rooms, search, stream, system, tokens, websocket};
 use crate::store::{Role, Scope};
 
 /// One row of the table.
@@ -89,6 +87,8 @@ pub(crate) fn table() -> Vec<Route> {
             &[409],
             members::remove,
         ),
+        row(Put, "/api/v1/rooms/{id}/read", WRITE, "Tell how far one has read", &[507], search::mark_read),
+        row(Get, "/api/v1/search", READ, "Find messages by their words, the newest first", &[], search::search),
         row(Get, "/api/v1/rooms/{id}/messages", READ, "Read a part of the history", &[], messages::history),
         row(Post, "/api/v1/rooms/{id}/messages", WRITE, "Send a message", &[429, 507], messages::send),
         row(Get, "/api/v1/rooms/{id}/stream", READ, "Follow a room as server-sent events", &[409], stream::follow),

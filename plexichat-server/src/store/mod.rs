@@ -2,8 +2,10 @@
 //! run, or who listens.
 
 pub mod act;
+pub(crate) mod mentions;
 pub mod rooms;
 pub mod rows;
+pub mod search;
 pub mod sqlite;
 
 #[cfg(test)]
@@ -12,8 +14,10 @@ pub(crate) mod testing;
 pub use act::Act;
 pub use rooms::{
     AccessChange, Member, MemberRole, NewRoom, Person, Room, RoomChange, RoomError, RoomFilter, RoomKind, RoomPage,
+    Unread,
 };
 pub use rows::{CreateError, NewToken, Role, Scope, StoredToken, TokenId, TokenInfo, User};
+pub use search::{Hit, InvalidWords, Piece, SearchPage, SearchQuery, Words};
 pub use sqlite::{
     Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, InvalidAnchor, OpenError, Store,
     check_file, snapshot, verify_audit_file,

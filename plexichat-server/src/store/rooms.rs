@@ -145,10 +145,24 @@ pub struct Room {
     /// What one is in it; missing where one is no member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<MemberRole>,
+    /// What one has not read; missing where one is no member.
+    #[serde(flatten)]
+    pub reading: Option<Unread>,
     /// The number of its last message; 0 where it has none.
     pub last_seq: u64,
     /// The number of the server's last change: what `after_change` takes to hear of those that follow.
     pub change: u64,
+}
+
+/// What somebody has not read in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unread {
+    /// The number of the last message that one has read; 0 where one has read none.
+    pub read_seq: u64,
+    /// How many messages of others came since; 500 stands for as many or more.
+    pub unread: u32,
+    /// How many of them mention one: `@name`, or `@"name with blanks"`. They are counted a moment later.
+    pub mentions: u32,
 }
 
 /// A member of a room.

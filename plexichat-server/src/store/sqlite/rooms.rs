@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::access::look;
 use super::members::{insert_member, rank};
+use super::read_markers::unread;
 use super::values::{count, identifier, json as json_value, optional_word, time, word};
 use super::{Store, Tx};
 use crate::store::rooms::{
@@ -24,8 +25,7 @@ const COLUMNS: &str = "
     members.role, (SELECT role FROM users WHERE id = ?1 AND disabled_at IS NULL AND deleted_at IS NULL),
     (SELECT coalesce(max(seq), 0) FROM messages WHERE room = rooms.number),
     (SELECT max((SELECT coalesce(max(number), 0) FROM messages), (SELECT coalesce(max(number), 0) FROM changes),
-                (SELECT finished FROM outbox))),
-    rooms.number";
+                (SELECT finished FROM outbox)))";
 
 const FROM: &str = "FROM rooms LEFT JOIN members ON members.room = rooms.number AND members.user_id = ?1
                     WHERE rooms.deleted_at IS NULL";
@@ -96,7 +96,7 @@ impl Store {
             let more = found.len() > limit as usize;
             let mut page = RoomPage { rooms: Vec::new(), more, next: None };
             for (mut room, name) in found.into_iter().take(limit as usize) {
-                room.people = people(connection, &room)?;
+                complete(connection, &mut room, viewer)?;
                 page.rooms.push(room);
                 page.next = more.then_some(name);
             }
@@ -323,7 +323,7 @@ fn room(connection: &Connection, id: RoomId, viewer: UserId) -> rusqlite::Result
         .optional()?;
     match found {
         Some((true, mut room)) => {
-            room.people = people(connection, &room)?;
+            complete(connection, &mut room, viewer)?;
             Ok(Some(room))
         }
         _ => Ok(None),
@@ -358,9 +358,22 @@ fn shown(row: &Row<'_>) -> rusqlite::Result<Room> {
             Access::Moderate => MayDo::Moderate,
         },
         role: optional_word(row, 8)?,
+        reading: None,
         last_seq: count(row, 10)?,
         change: count(row, 11)?,
     })
+}
+
+/// What takes further look-ups.
+fn complete(connection: &Connection, room: &mut Room, viewer: UserId) -> rusqlite::Result<()> {
+    room.people = people(connection, room)?;
+    if room.role.is_some() {
+        let number = connection
+            .prepare_cached("SELECT number FROM rooms WHERE id = ?1")?
+            .query_row([room.id.as_bytes()], |row| row.get(0))?;
+        room.reading = Some(unread(connection, number, viewer)?);
+    }
+    Ok(())
 }
 
 /// Who talks in a direct room; nobody for the others, which may have many members.

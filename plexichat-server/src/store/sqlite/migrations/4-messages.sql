@@ -57,6 +57,7 @@ CREATE TABLE mentions (
     seq INTEGER NOT NULL,
     PRIMARY KEY (name, room, seq)
 ) WITHOUT ROWID;
+CREATE INDEX mentions_by_message ON mentions (room, seq);
 
 -- Words of messages by their number. Filled behind the writer's back, up to `search.indexed`, so that it delays no message.
 CREATE VIRTUAL TABLE message_search USING fts5 (

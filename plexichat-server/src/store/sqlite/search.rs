@@ -1,0 +1,209 @@
+//! Finding messages by their words, and keeping the index of words. What is new or changed is indexed behind the writer's
+//! back, in small steps, so that it delays no message. Knows no request.
+
+use plexichat::id::RoomId;
+use plexichat::message::{MessageState, StoredRow};
+use plexichat::store::StoreError;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Store;
+use super::messages::{COLUMNS, stored_row};
+use super::values::{bound, word};
+use crate::store::mentions::mentions;
+use crate::store::search::{Hit, Piece, SearchPage, SearchQuery};
+
+/// How many messages one step indexes: a few milliseconds of the writer's time.
+const STEP: usize = 64;
+
+/// How many messages that have the words are looked at for one page: those of rooms that one may not read are among them.
+const LOOKED_AT: usize = 20_000;
+
+/// How many words a snippet has.
+const SNIPPET_WORDS: u32 = 24;
+
+/// How far the index got in one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Indexed {
+    /// How many messages were looked at.
+    pub messages: usize,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl Store {
+    /// Indexes some of what is new or was changed since the last step.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the next step begins at the same place.
+    ///
+    /// # Cancel safety
+    /// A dropped call may or may not have indexed something; the next step knows.
+    pub async fn index_step(&self) -> Result<Indexed, StoreError> {
+        let behind = self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT indexed < max((SELECT coalesce(max(number), 0) FROM messages),
+                                          (SELECT coalesce(max(number), 0) FROM changes)) FROM search",
+                )?
+                .query_row([], |row| row.get::<_, bool>(0))
+        });
+        if !behind.await? {
+            return Ok(Indexed { messages: 0, more: false });
+        }
+        self.write(|tx| index(tx).map(Ok)).await
+    }
+
+    /// Finds messages, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError> {
+        self.read(move |connection| find(connection, &query)).await
+    }
+}
+
+/// One step. Messages and changes take their numbers from one count, so that one mark tells how far both were looked at.
+fn index(connection: &Connection) -> rusqlite::Result<Indexed> {
+    let mark: i64 = connection.prepare_cached("SELECT indexed FROM search")?.query_row([], |row| row.get(0))?;
+    let pairs = |sql: &str| -> rusqlite::Result<Vec<(i64, i64)>> {
+        let mut statement = connection.prepare_cached(sql)?;
+        statement.query_map((mark, STEP as i64), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let mut due = pairs("SELECT number, number FROM messages WHERE number > ?1 ORDER BY number LIMIT ?2")?;
+    due.extend(pairs(
+        "SELECT number, message FROM changes WHERE number > ?1 AND message IS NOT NULL ORDER BY number LIMIT ?2",
+    )?);
+    due.sort_unstable();
+    let more = due.len() > STEP;
+    due.truncate(STEP);
+    for (_, message) in &due {
+        index_one(connection, *message)?;
+    }
+    let reached = match due.last() {
+        Some((number, _)) if more => *number,
+        // Whatever else has a number is nothing to be indexed.
+        _ => connection.query_row(
+            "SELECT max((SELECT coalesce(max(number), 0) FROM messages), (SELECT coalesce(max(number), 0) FROM changes))",
+            [],
+            |row| row.get(0),
+        )?,
+    };
+    connection.prepare_cached("UPDATE search SET indexed = ?1 WHERE indexed < ?1")?.execute([reached])?;
+    Ok(Indexed { messages: due.len(), more })
+}
+
+/// Has the index tell of a message what the message says now; nothing where it is held back, deleted or gone.
+fn index_one(connection: &Connection, number: i64) -> rusqlite::Result<()> {
+    let found = connection
+        .prepare_cached("SELECT room, seq, text, state FROM messages WHERE number = ?1")?
+        .query_row([number], |row| {
+            let state: MessageState = word(row, 3)?;
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, state))
+        })
+        .optional()?;
+    connection.prepare_cached("DELETE FROM message_search WHERE rowid = ?1")?.execute([number])?;
+    let Some((room, seq, text, state)) = found else { return Ok(()) };
+    connection.prepare_cached("DELETE FROM mentions WHERE room = ?1 AND seq = ?2")?.execute((room, seq))?;
+    if !state.is_shown() {
+        return Ok(());
+    }
+    connection.prepare_cached("INSERT INTO message_search (rowid, text) VALUES (?1, ?2)")?.execute((number, &text))?;
+    for name in mentions(&text) {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO mentions (name, room, seq) VALUES (?1, ?2, ?3)")?
+            .execute((name, room, seq))?;
+    }
+    Ok(())
+}
+
+fn find(connection: &Connection, query: &SearchQuery) -> rusqlite::Result<SearchPage> {
+    let words = query.words.to_match();
+    let mut numbers = connection.prepare_cached(
+        "SELECT rowid FROM message_search WHERE message_search MATCH ?1 AND rowid < ?2 ORDER BY rowid DESC LIMIT ?3",
+    )?;
+    let mut message = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM messages JOIN rooms ON rooms.number = messages.room
+         WHERE messages.number = ?1 AND messages.state IN ('stored', 'unscanned') AND rooms.deleted_at IS NULL
+           AND (?3 IS NULL OR messages.author_id = ?3)
+           AND CASE WHEN ?4 IS NULL
+                    THEN rooms.kind = 'public' OR EXISTS (SELECT 1 FROM members WHERE room = rooms.number AND user_id = ?2)
+                    ELSE rooms.id = ?4 END"
+    ))?;
+    let room = query.room.as_ref().map(RoomId::as_bytes);
+    let limit = query.limit as usize;
+    let (mut found, mut looked_at, mut last) = (Vec::<(i64, StoredRow)>::new(), 0, 0);
+    let mut next = None;
+    let mut rows = numbers.query((&words, query.before.map_or(i64::MAX, bound), LOOKED_AT as i64))?;
+    while let Some(row) = rows.next()? {
+        let number: i64 = row.get(0)?;
+        let hit = message
+            .query_row((number, query.viewer.as_bytes(), query.author.as_deref(), room), stored_row)
+            .optional()?;
+        if let Some(hit) = hit {
+            if found.len() == limit {
+                next = found.last().map(|(number, _)| *number);
+                break;
+            }
+            found.push((number, hit));
+        }
+        looked_at += 1;
+        last = number;
+    }
+    if looked_at == LOOKED_AT {
+        next = Some(last);
+    }
+    let snippets = snippets(&words, &found)?;
+    let results = found.into_iter().zip(snippets).map(|((_, message), snippet)| Hit { message, snippet }).collect();
+    Ok(SearchPage { results, next: next.map(i64::unsigned_abs) })
+}
+
+/// The part of each text around what was looked for. The index keeps no texts, so the few that were found are indexed
+/// once more, in memory, and the engine's own rules say what matches.
+fn snippets(words: &str, found: &[(i64, StoredRow)]) -> rusqlite::Result<Vec<Vec<Piece>>> {
+    let mut pieces: Vec<Vec<Piece>> = found.iter().map(|(_, row)| beginning(&row.text)).collect();
+    if found.is_empty() {
+        return Ok(pieces);
+    }
+    let memory = Connection::open_in_memory()?;
+    memory.execute_batch(
+        "CREATE VIRTUAL TABLE found USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2')",
+    )?;
+    let mut insert = memory.prepare("INSERT INTO found (rowid, text) VALUES (?1, ?2)")?;
+    for (number, (_, row)) in found.iter().enumerate() {
+        insert.execute((number as i64, row.text.replace([BEGIN, END], " ")))?;
+    }
+    let mut statement = memory.prepare(
+        "SELECT rowid, snippet(found, 0, char(1), char(2), '…', ?2) FROM found WHERE found MATCH ?1",
+    )?;
+    let mut rows = statement.query((words, SNIPPET_WORDS))?;
+    while let Some(row) = rows.next()? {
+        let number: usize = row.get::<_, i64>(0)?.try_into().unwrap_or(usize::MAX);
+        if let Some(slot) = pieces.get_mut(number) {
+            *slot = split(row.get_ref(1)?.as_str()?);
+        }
+    }
+    Ok(pieces)
+}
+
+const BEGIN: char = '\u{1}';
+const END: char = '\u{2}';
+
+fn split(marked: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for part in marked.split_inclusive([BEGIN, END]) {
+        let matches = part.ends_with(END);
+        let text = part.trim_end_matches([BEGIN, END]);
+        if !text.is_empty() {
+            pieces.push(Piece { text: text.to_owned(), matches });
+        }
+    }
+    pieces
+}
+
+/// What is shown of a text that was edited just now, so that it has the words no more.
+fn beginning(text: &str) -> Vec<Piece> {
+    vec![Piece { text: text.chars().take(160).collect(), matches: false }]
+}
