@@ -31,9 +31,11 @@ use crate::http::places::Places;
 use crate::http::tls::{Tls, TlsError};
 use crate::http::{self, App, BundleInfo, accept};
 use crate::live::beat;
+use crate::indexer;
 use crate::live::hub::Hub;
 use crate::outbox::Outbox;
 use crate::ports::SystemClock;
+use crate::scheduler;
 use crate::stop::{Signals, stopped};
 use crate::store::{Broken, Store};
 use crate::telemetry::{self, LogFormat};
@@ -152,6 +154,8 @@ async fn serve(
         document,
     });
     let presence = tokio::spawn(beat::tell_presence(app.hub.clone(), host.bus.clone(), stopping.clone()));
+    let scheduling = tokio::spawn(scheduler::run(store.clone(), host.pipeline.clone(), stopping.clone()));
+    let indexing = tokio::spawn(indexer::run(store.clone(), stopping.clone()));
     let places = Arc::new(Places::default());
     let service =
         Service { router: http::service(&app), edge: app.edge.clone(), tls: tls.clone(), places: places.clone() };
@@ -193,6 +197,7 @@ async fn serve(
         if let Ok(left @ 1..) = left {
             tracing::warn!(left, "connections did not end in time");
         }
+        let _ = tokio::join!(scheduling, indexing);
         // Plugins before the store: what they still say must be kept.
         let _ = stop_telling.send(true);
         let _ = telling.await;

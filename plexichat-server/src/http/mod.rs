@@ -20,6 +20,7 @@ mod plugins;
 mod presence;
 mod rates;
 mod rooms;
+mod scheduled;
 mod search;
 mod routes;
 mod socket;

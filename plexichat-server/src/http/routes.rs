@@ -12,7 +12,7 @@ use axum::handler::Handler;
 
 use super::app::App;
 use super::auth::{Needs, authorize};
-use super::{audit, bundle, health, members, messages, openapi, plugins, presence, rooms, search, stream, system, tokens, websocket};
+use super::{audit, bundle, health, members, messages, openapi, plugins, presence, rooms, scheduled, search, stream, system, tokens, websocket};
 use crate::store::{Role, Scope};
 
 /// One row of the table.
@@ -88,6 +88,9 @@ pub(crate) fn table() -> Vec<Route> {
             members::remove,
         ),
         row(Put, "/api/v1/rooms/{id}/read", WRITE, "Tell how far one has read", &[507], search::mark_read),
+        row(Get, "/api/v1/scheduled", READ, "List one's posts for later", &[], scheduled::list),
+        row(Post, "/api/v1/scheduled", WRITE, "Write a post for later", &[404, 409, 429, 507], scheduled::create),
+        row(Delete, "/api/v1/scheduled/{id}", WRITE, "Remove a post for later", &[], scheduled::remove),
         row(Get, "/api/v1/search", READ, "Find messages by their words, the newest first", &[], search::search),
         row(Get, "/api/v1/rooms/{id}/messages", READ, "Read a part of the history", &[], messages::history),
         row(Post, "/api/v1/rooms/{id}/messages", WRITE, "Send a message", &[429, 507], messages::send),

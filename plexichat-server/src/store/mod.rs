@@ -5,6 +5,7 @@ pub mod act;
 pub(crate) mod mentions;
 pub mod rooms;
 pub mod rows;
+pub mod scheduled;
 pub mod search;
 pub mod sqlite;
 
@@ -17,6 +18,7 @@ pub use rooms::{
     Unread,
 };
 pub use rows::{CreateError, NewToken, Role, Scope, StoredToken, TokenId, TokenInfo, User};
+pub use scheduled::{Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState};
 pub use search::{Hit, InvalidWords, Piece, SearchPage, SearchQuery, Words};
 pub use sqlite::{
     Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, InvalidAnchor, OpenError, Store,

@@ -85,20 +85,29 @@ impl Bench {
         Self::with_outbox(place.open(), ends.clone(), ends).await
     }
 
+    /// The same where one actor may post only so many messages at once in a room, and so many a second.
+    pub(crate) async fn with_limits(place: &Place, burst: u32) -> Self {
+        let ends = Arc::<Ends>::default();
+        Self::build(place.open(), ends.clone(), ends, NonZeroU32::new(burst).expect("not zero")).await
+    }
+
     pub(crate) async fn with_outbox(store: Store, ends: Arc<Ends>, outbox: Arc<dyn Outbox>) -> Self {
+        Self::build(store, ends, outbox, NonZeroU32::new(1_000_000).expect("not zero")).await
+    }
+
+    async fn build(store: Store, ends: Arc<Ends>, outbox: Arc<dyn Outbox>, burst: NonZeroU32) -> Self {
         store.set_outbox(outbox.clone());
         let user = match store.user_by_name("ann".into()).await.expect("looks") {
             Some(user) => user,
             None => store.create_user("ann", Role::User).await.expect("makes"),
         };
-        let plenty = NonZeroU32::new(1_000_000).expect("not zero");
         let pipeline = Pipeline::new(Parts {
             plugins: Arc::new(ArcSwap::from_pointee(Snapshot::default())),
             store: Arc::new(store.clone()),
             fanout: ends.clone(),
             outbox,
             announcer: ends.clone(),
-            limits: Limits { text_bytes: 1 << 20, per_second: plenty, burst: plenty },
+            limits: Limits { text_bytes: 1 << 20, per_second: burst, burst },
         });
         Self { store, user, ends, pipeline }
     }

@@ -17,6 +17,7 @@ mod plugins;
 mod read_markers;
 mod readers;
 mod rooms;
+mod scheduled;
 mod search;
 mod snapshot;
 mod values;
@@ -31,7 +32,7 @@ use std::sync::{Arc, OnceLock};
 use plexichat::pipeline::Outbox;
 use plexichat::store::StoreError;
 use rusqlite::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 pub use open::OpenError;
 
@@ -65,6 +66,8 @@ struct Inner {
     readers: Readers,
     /// Who may do what in which room, so that asking costs no look-up.
     remembered: Remembered,
+    /// Told when a post for later is kept.
+    scheduled: Arc<Notify>,
     broken: watch::Receiver<Option<Broken>>,
     /// Who tells plugins of what is written beside messages.
     outbox: Arc<OnceLock<Arc<dyn Outbox>>>,
@@ -85,7 +88,7 @@ impl Store {
         }
         let outbox = Arc::<OnceLock<_>>::default();
         let writer = Writer::start(opened.connection, report, outbox.clone())?;
-        let inner = Inner { writer, readers, remembered: Remembered::default(), broken, outbox };
+        let inner = Inner { writer, readers, remembered: Remembered::default(), scheduled: Arc::default(), broken, outbox };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -73,3 +73,37 @@ fn name(connection: &Connection, user: UserId) -> rusqlite::Result<String> {
     let name: Option<String> = rows.next()?.map(|row| row.get(0)).transpose()?;
     Ok(name.unwrap_or_default().to_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use plexichat::pipeline::Incoming;
+
+    use super::*;
+    use crate::store::testing::{Bench, Place};
+    use crate::store::{Act, Role};
+
+    #[tokio::test]
+    async fn what_others_wrote_since_is_counted() {
+        let place = Place::new();
+        let bench = Bench::open(&place).await;
+        let (store, room) = (&bench.store, bench.room("general").await);
+        let bob = store.create_user("Bob", Role::User).await.unwrap();
+        bench.post(room, "before he came, @bob").await;
+        let reading = async || store.room(room, bob.id).await.unwrap().unwrap().reading;
+        assert_eq!(reading().await, None, "who is no member has nothing unread");
+        store.set_member(room, bob.id, None, bob.id, &Act::system()).await.unwrap();
+        for text in ["hello @bob", "hello all", "@bob and @\"bob\""] {
+            bench.post(room, text).await;
+        }
+        bench.send(Incoming { author: bob.actor(), ..bench.incoming(room, "I am @bob") }).await.unwrap();
+        store.index_step().await.unwrap();
+        assert_eq!(reading().await, Some(Unread { read_seq: 1, unread: 3, mentions: 2 }));
+        let state = store.mark_read(room, bob.id, 2).await.unwrap();
+        assert_eq!(state, Unread { read_seq: 2, unread: 2, mentions: 1 });
+        assert_eq!(store.mark_read(room, bob.id, 1).await, Ok(state), "a late device changes nothing");
+        assert!(matches!(store.mark_read(room, bob.id, 6).await, Err(RoomError::Invalid { pointer: "/seq", .. })));
+        assert_eq!(store.mark_read(RoomId::new(), bob.id, 1).await, Err(RoomError::NoRoom));
+        store.mark_read(room, bob.id, 5).await.unwrap();
+        assert_eq!(reading().await, Some(Unread { read_seq: 5, unread: 0, mentions: 0 }));
+    }
+}

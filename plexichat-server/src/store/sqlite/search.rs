@@ -26,8 +26,8 @@ const SNIPPET_WORDS: u32 = 24;
 pub struct Indexed {
     /// How many messages were looked at.
     pub messages: usize,
-    /// Whether there are more.
-    pub more: bool,
+    /// How many numbers of messages and changes are left to be looked at.
+    pub behind: u64,
 }
 
 impl Store {
@@ -48,7 +48,7 @@ impl Store {
                 .query_row([], |row| row.get::<_, bool>(0))
         });
         if !behind.await? {
-            return Ok(Indexed { messages: 0, more: false });
+            return Ok(Indexed { messages: 0, behind: 0 });
         }
         self.write(|tx| index(tx).map(Ok)).await
     }
@@ -77,22 +77,24 @@ fn index(connection: &Connection) -> rusqlite::Result<Indexed> {
         "SELECT number, message FROM changes WHERE number > ?1 AND message IS NOT NULL ORDER BY number LIMIT ?2",
     )?);
     due.sort_unstable();
-    let more = due.len() > STEP;
+    // Either list may have ended at its bound, so that what it has next comes before the other's rest.
+    let more = due.len() >= STEP;
     due.truncate(STEP);
     for (_, message) in &due {
         index_one(connection, *message)?;
     }
+    let last: i64 = connection
+        .prepare_cached(
+            "SELECT max((SELECT coalesce(max(number), 0) FROM messages), (SELECT coalesce(max(number), 0) FROM changes))",
+        )?
+        .query_row([], |row| row.get(0))?;
     let reached = match due.last() {
         Some((number, _)) if more => *number,
         // Whatever else has a number is nothing to be indexed.
-        _ => connection.query_row(
-            "SELECT max((SELECT coalesce(max(number), 0) FROM messages), (SELECT coalesce(max(number), 0) FROM changes))",
-            [],
-            |row| row.get(0),
-        )?,
+        _ => last,
     };
     connection.prepare_cached("UPDATE search SET indexed = ?1 WHERE indexed < ?1")?.execute([reached])?;
-    Ok(Indexed { messages: due.len(), more })
+    Ok(Indexed { messages: due.len(), behind: (last - reached).max(0).unsigned_abs() })
 }
 
 /// Has the index tell of a message what the message says now; nothing where it is held back, deleted or gone.
@@ -206,4 +208,174 @@ fn split(marked: &str) -> Vec<Piece> {
 /// What is shown of a text that was edited just now, so that it has the words no more.
 fn beginning(text: &str) -> Vec<Piece> {
     vec![Piece { text: text.chars().take(160).collect(), matches: false }]
+}
+
+#[cfg(test)]
+mod tests {
+    use plexichat::id::{MessageId, UserId};
+
+    use super::*;
+    use crate::store::search::Words;
+    use crate::store::testing::{Bench, Place};
+    use crate::store::{Act, NewRoom, Role, RoomKind};
+
+    async fn index_all(store: &Store) {
+        while store.index_step().await.unwrap().behind > 0 {}
+    }
+
+    fn asked(words: &str, viewer: UserId) -> SearchQuery {
+        let words = Words::parse(words).unwrap();
+        SearchQuery { words, viewer, room: None, author: None, before: None, limit: 10 }
+    }
+
+    async fn texts(store: &Store, query: SearchQuery) -> Vec<String> {
+        let page = store.search(query).await.unwrap();
+        page.results.into_iter().map(|hit| hit.message.text).collect()
+    }
+
+    /// Changes a message as the writer does: the row, and a change that names it.
+    async fn alter(store: &Store, message: MessageId, state: &'static str, text: &'static str) {
+        let altered = store.write(move |tx| {
+            tx.execute("UPDATE messages SET text = ?2, state = ?3 WHERE id = ?1", (message.as_bytes(), text, state))?;
+            let actor = plexichat::message::Actor::system();
+            let event = plexichat::event::catalog::UserDeleted::new(UserId::new(), actor);
+            tx.event(&plexichat::event::Event::new(event))?;
+            tx.execute(
+                "UPDATE changes SET message = (SELECT number FROM messages WHERE id = ?1)
+                 WHERE number = (SELECT max(number) FROM changes)",
+                [message.as_bytes()],
+            )?;
+            Ok::<_, rusqlite::Error>(Ok::<_, StoreError>(()))
+        });
+        altered.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn words_phrases_and_beginnings_are_found() {
+        let place = Place::new();
+        let bench = Bench::open(&place).await;
+        let room = bench.room("general").await;
+        for text in ["The quick brown fox", "quick and dirty", "Ein Fuchs, schön und größer", "C++ is not C"] {
+            bench.post(room, text).await;
+        }
+        let check = async |words: &str, expected: &[&str]| {
+            assert_eq!(texts(&bench.store, asked(words, bench.user.id)).await, expected, "{words}");
+        };
+        check("quick", &[]).await;
+        index_all(&bench.store).await;
+        check("quick", &["quick and dirty", "The quick brown fox"]).await;
+        check("fox quick", &["The quick brown fox"]).await;
+        check("\"quick brown\"", &["The quick brown fox"]).await;
+        check("\"brown quick\"", &[]).await;
+        check("qui*", &["quick and dirty", "The quick brown fox"]).await;
+        check("SCHON", &["Ein Fuchs, schön und größer"]).await;
+        check("fox OR dirty", &[]).await;
+        check("c++", &["C++ is not C"]).await;
+        check("NEAR", &[]).await;
+    }
+
+    #[tokio::test]
+    async fn the_index_follows_edits_and_deletions() {
+        let place = Place::new();
+        let bench = Bench::open(&place).await;
+        let room = bench.room("general").await;
+        let first = bench.post(room, "apples @bob").await.row.id;
+        let second = bench.post(room, "pears").await.row.id;
+        let held = bench.post(room, "plums").await.row.id;
+        index_all(&bench.store).await;
+        alter(&bench.store, first, "stored", "oranges @carl").await;
+        alter(&bench.store, second, "deleted", "").await;
+        alter(&bench.store, held, "quarantined", "plums").await;
+        // Before the index has followed, nothing is shown that is no more.
+        let found = async |words: &str| texts(&bench.store, asked(words, bench.user.id)).await;
+        assert_eq!(found("pears").await, [""; 0]);
+        assert_eq!(found("plums").await, [""; 0]);
+        index_all(&bench.store).await;
+        assert_eq!(found("apples").await, [""; 0]);
+        assert_eq!(found("oranges").await, ["oranges @carl"]);
+        alter(&bench.store, held, "stored", "plums").await;
+        index_all(&bench.store).await;
+        assert_eq!(found("plums").await, ["plums"], "what was released is found");
+        let names = bench.store.read(|connection| {
+            let mut statement = connection.prepare("SELECT name FROM mentions")?;
+            statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()
+        });
+        assert_eq!(names.await.unwrap(), ["carl"]);
+        let idle = Indexed { messages: 0, behind: 0 };
+        assert_eq!(bench.store.index_step().await, Ok(idle));
+    }
+
+    #[tokio::test]
+    async fn only_rooms_that_one_may_read_are_looked_through() {
+        let place = Place::new();
+        let bench = Bench::open(&place).await;
+        let (store, act) = (&bench.store, Act::system());
+        let admin = store.create_user("eve", Role::Admin).await.unwrap();
+        let bob = store.create_user("bob", Role::User).await.unwrap();
+        let public = bench.room("general").await;
+        let secret = NewRoom { kind: RoomKind::Private, ..NewRoom::named("secret") };
+        let secret = store.create_room(secret, bench.user.id, &act).await.unwrap().0.id;
+        bench.post(public, "a plan for all").await;
+        bench.post(secret, "a plan for some").await;
+        index_all(store).await;
+        let found = async |viewer, room, author: Option<String>| {
+            texts(store, SearchQuery { room, author, ..asked("plan", viewer) }).await
+        };
+        assert_eq!(found(bench.user.id, None, None).await, ["a plan for some", "a plan for all"]);
+        assert_eq!(found(bob.id, None, None).await, ["a plan for all"]);
+        assert_eq!(found(admin.id, None, None).await, ["a plan for all"], "managing is not reading along");
+        assert_eq!(found(bench.user.id, Some(secret), None).await, ["a plan for some"]);
+        assert_eq!(found(bob.id, None, Some(bob.id.to_string())).await, [""; 0]);
+        assert_eq!(found(bob.id, None, Some(bench.user.id.to_string())).await, ["a plan for all"]);
+        store.delete_room(public, bench.user.id, &act).await.unwrap();
+        assert_eq!(found(bob.id, None, None).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn pages_go_back_in_time() {
+        let place = Place::new();
+        let bench = Bench::open(&place).await;
+        let room = bench.room("general").await;
+        for number in 1..=150 {
+            bench.post(room, &format!("message {number}")).await;
+        }
+        assert_eq!(bench.store.index_step().await.unwrap().messages, STEP, "a step is bounded");
+        index_all(&bench.store).await;
+        let (mut before, mut found) = (None, Vec::new());
+        loop {
+            let query = SearchQuery { before, limit: 40, ..asked("message", bench.user.id) };
+            let page = bench.store.search(query).await.unwrap();
+            found.extend(page.results.into_iter().map(|hit| hit.message.seq));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, (1..=150).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn snippets_are_pieces_of_plain_text() {
+        let text = format!("{} the <b>needle</b> {}", "hay ".repeat(100), "straw ".repeat(100));
+        let row = StoredRow {
+            id: MessageId::new(),
+            room_id: RoomId::new(),
+            seq: 1,
+            text: text.replace("needle", "nee\u{1}dle needle"),
+            author: plexichat::message::Actor::system(),
+            reply_to: None,
+            state: MessageState::Stored,
+            revision: 1,
+            created_at: plexichat::message::Time::now(),
+            edited_at: None,
+            attachments: Vec::new(),
+            reactions: Vec::new(),
+        };
+        let pieces = snippets("\"needle\"", &[(1, row)]).unwrap().remove(0);
+        let matching: Vec<&str> =
+            pieces.iter().filter(|piece| piece.matches).map(|piece| piece.text.as_str()).collect();
+        assert_eq!(matching, ["needle"]);
+        let whole: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
+        assert!(whole.contains("<b>nee dle needle</b>") && whole.starts_with('…') && whole.len() < 300, "{whole}");
+    }
 }

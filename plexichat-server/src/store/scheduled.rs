@@ -1,0 +1,153 @@
+//! Posts that are written now and due later, as values. Knows no clock and no pipeline.
+
+use std::fmt;
+
+use plexichat::id::{FileId, MessageId, RoomId, UserId};
+use plexichat::message::{Actor, Time};
+use plexichat::store::StoreError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// How many posts of one person may wait.
+pub const WAITING_MAX: u32 = 100;
+
+/// How far ahead a post may be due, in days.
+pub const DAYS_AHEAD_MAX: i64 = 366;
+
+/// The identifier of a post for later.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ScheduledId(#[schemars(with = "MessageId")] Uuid);
+
+impl ScheduledId {
+    /// A new identifier.
+    #[expect(clippy::new_without_default, reason = "every call gives another value")]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// The key under which the post becomes a message: one, however often it is tried.
+    pub(crate) fn key(&self) -> String {
+        format!("scheduled/{}", self.0)
+    }
+}
+
+impl fmt::Display for ScheduledId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+impl fmt::Debug for ScheduledId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+/// How far a post for later got. Once it is posted it is a message, and no post for later any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduledState {
+    /// It is not due, or is tried again since something that it needs is away.
+    Waiting,
+    /// It was due and was refused for good.
+    Failed,
+}
+
+/// Why a post was refused for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScheduledError {
+    /// A code for programs: the one that sending it would have been answered with.
+    pub code: String,
+    /// Why, in words.
+    pub message: String,
+}
+
+/// A post for later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Scheduled {
+    /// Its identifier.
+    pub id: ScheduledId,
+    /// Where it is to be posted.
+    pub room_id: RoomId,
+    /// What is to be posted.
+    pub text: String,
+    /// The message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// The files that hang on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<FileId>,
+    /// When it is due.
+    pub due_at: Time,
+    /// When it was written.
+    pub created_at: Time,
+    /// How far it got.
+    pub state: ScheduledState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ScheduledError>,
+}
+
+/// A post that is to be kept.
+#[derive(Debug, Clone)]
+pub struct NewScheduled {
+    /// Who wrote it.
+    pub author: UserId,
+    /// Where it is to be posted.
+    pub room_id: RoomId,
+    /// What is to be posted.
+    pub text: String,
+    /// The message that it answers.
+    pub reply_to: Option<MessageId>,
+    /// The files that hang on it.
+    pub attachments: Vec<FileId>,
+    /// When it is due.
+    pub due_at: Time,
+}
+
+/// A post that is due, and who posts it.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// The post.
+    pub post: Scheduled,
+    /// Who wrote it, by the name that they have now.
+    pub author: Actor,
+}
+
+/// Why a post was not kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// The room went away meanwhile.
+    #[error("there is no such room")]
+    NoRoom,
+    /// As many wait as may.
+    #[error("{WAITING_MAX} of your posts wait already, as many as may")]
+    TooMany,
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_post_has_one_key() {
+        let id = ScheduledId::new();
+        assert_eq!(id.key(), format!("scheduled/{id}"));
+        assert_eq!(ScheduledId::from_bytes(*id.as_bytes()).key(), id.key());
+        assert!(id.key().len() <= plexichat::pipeline::KEY_MAX);
+    }
+}
