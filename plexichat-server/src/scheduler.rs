@@ -142,7 +142,7 @@ mod tests {
         }
         assert_eq!(bench.store.next_due().await, Ok(Some(Time::from_micros(10))));
         for _ in 0..2 {
-            assert_eq!(round(&bench.store, bench.pipeline(), Time::from_micros(100)).await, Ok(true));
+            assert_eq!(round(&bench.store, &bench.pipeline, Time::from_micros(100)).await, Ok(true));
             assert_eq!(texts(&bench, room).await, ["first", "second", "third"]);
         }
         let left = bench.store.scheduled_by(bench.user.id).await.unwrap();
@@ -158,7 +158,7 @@ mod tests {
         let due = bench.store.due(Time::now(), None, 1).await.unwrap().remove(0);
         assert_eq!(due.author, bench.user.actor());
         for _ in 0..2 {
-            assert_eq!(post(&bench.store, bench.pipeline(), due.clone()).await, Ok(true));
+            assert_eq!(post(&bench.store, &bench.pipeline, due.clone()).await, Ok(true));
         }
         assert_eq!(texts(&bench, room).await, ["once"]);
     }
@@ -170,7 +170,7 @@ mod tests {
         let room = bench.room("general").await;
         schedule(&bench, room, "too late", 1).await.unwrap();
         bench.store.delete_room(room, bench.user.id, &Act::system()).await.unwrap();
-        assert_eq!(round(&bench.store, bench.pipeline(), Time::now()).await, Ok(true));
+        assert_eq!(round(&bench.store, &bench.pipeline, Time::now()).await, Ok(true));
         let kept = bench.store.scheduled_by(bench.user.id).await.unwrap().remove(0);
         assert_eq!((kept.state, kept.error.unwrap().code.as_str()), (ScheduledState::Failed, "room_not_found"));
         assert_eq!(bench.store.unschedule(kept.id, Some(plexichat::id::UserId::new())).await, Ok(false));
@@ -186,7 +186,7 @@ mod tests {
         for (number, room) in [room, room, room, other].into_iter().enumerate() {
             schedule(&bench, room, &format!("message {number}"), 1 + number as i64).await.unwrap();
         }
-        assert_eq!(round(&bench.store, bench.pipeline(), Time::now()).await, Ok(false));
+        assert_eq!(round(&bench.store, &bench.pipeline, Time::now()).await, Ok(false));
         assert_eq!(texts(&bench, other).await, ["message 3"]);
         assert!(texts(&bench, room).await.len() < 3);
         let left = bench.store.scheduled_by(bench.user.id).await.unwrap();

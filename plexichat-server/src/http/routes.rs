@@ -12,7 +12,10 @@ use axum::handler::Handler;
 
 use super::app::App;
 use super::auth::{Needs, authorize};
-use super::{audit, bundle, health, members, messages, openapi, plugins, presence, rooms, scheduled, search, stream, system, tokens, websocket};
+use super::{
+    audit, bundle, health, members, messages, openapi, plugins, presence, rooms, scheduled, search, stream, system,
+    tokens, websocket,
+};
 use crate::store::{Role, Scope};
 
 /// One row of the table.

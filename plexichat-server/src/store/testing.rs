@@ -75,7 +75,7 @@ pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) user: User,
     pub(crate) ends: Arc<Ends>,
-    pipeline: Pipeline,
+    pub(crate) pipeline: Pipeline,
 }
 
 impl Bench {

@@ -57,17 +57,7 @@ impl Store {
             }
             let NewScheduled { room_id, text, reply_to, attachments, due_at, .. } = new;
             let state = ScheduledState::Waiting;
-            Ok(Ok(Scheduled {
-                id,
-                room_id,
-                text,
-                reply_to,
-                attachments,
-                due_at,
-                created_at: now,
-                state,
-                error: None,
-            }))
+            Ok(Ok(Scheduled { id, room_id, text, reply_to, attachments, due_at, created_at: now, state, error: None }))
         });
         let kept = kept.await?;
         wake.notify_one();
@@ -122,12 +112,7 @@ impl Store {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn due(
-        &self,
-        now: Time,
-        after: Option<(Time, ScheduledId)>,
-        limit: u32,
-    ) -> Result<Vec<Due>, StoreError> {
+    pub async fn due(&self, now: Time, after: Option<(Time, ScheduledId)>, limit: u32) -> Result<Vec<Due>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT {COLUMNS}, scheduled.user_id, users.name

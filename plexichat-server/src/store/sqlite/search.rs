@@ -170,16 +170,13 @@ fn snippets(words: &str, found: &[(i64, StoredRow)]) -> rusqlite::Result<Vec<Vec
         return Ok(pieces);
     }
     let memory = Connection::open_in_memory()?;
-    memory.execute_batch(
-        "CREATE VIRTUAL TABLE found USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2')",
-    )?;
+    memory.execute_batch("CREATE VIRTUAL TABLE found USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2')")?;
     let mut insert = memory.prepare("INSERT INTO found (rowid, text) VALUES (?1, ?2)")?;
     for (number, (_, row)) in found.iter().enumerate() {
         insert.execute((number as i64, row.text.replace([BEGIN, END], " ")))?;
     }
-    let mut statement = memory.prepare(
-        "SELECT rowid, snippet(found, 0, char(1), char(2), '…', ?2) FROM found WHERE found MATCH ?1",
-    )?;
+    let mut statement =
+        memory.prepare("SELECT rowid, snippet(found, 0, char(1), char(2), '…', ?2) FROM found WHERE found MATCH ?1")?;
     let mut rows = statement.query((words, SNIPPET_WORDS))?;
     while let Some(row) = rows.next()? {
         let number: usize = row.get::<_, i64>(0)?.try_into().unwrap_or(usize::MAX);
