@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::bundle::BundleInfo;
-use super::output;
 use super::routes::{self, Route};
+use super::{describe, output};
 use crate::error::{ApiError, ErrorBody};
 
 /// The name of the one way to say who one is.
@@ -59,7 +59,9 @@ pub(crate) fn refusal(operation: &mut Operation, status: u16) {
 /// # Errors
 /// What went wrong while it was put together.
 pub(crate) fn write(bundle: &BundleInfo) -> Result<Bytes, serde_json::Error> {
-    output::line(&document(bundle, routes::table)).map(Bytes::from)
+    let mut document = serde_json::to_value(document(bundle, routes::table))?;
+    describe::complete(&mut document);
+    output::line(&document).map(Bytes::from)
 }
 
 fn document(bundle: &BundleInfo, table: fn() -> Vec<Route>) -> OpenApi {
@@ -127,6 +129,53 @@ mod tests {
             let guarded = route.needs != super::super::auth::Needs::Nothing;
             assert_eq!(operation["security"].is_array(), guarded, "{method} {}", route.path);
             assert_eq!(responses.contains_key("401"), guarded, "{method} {}", route.path);
+        }
+    }
+
+    /// What a program reads of a body or a parameter: where it stands, its schema and its example.
+    fn documented_values(document: &Value) -> Vec<(String, Value, Value)> {
+        let mut found = Vec::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let place = format!("{method} {path}");
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    if parameter["required"] == true {
+                        let place = format!("{place}: {}", parameter["name"]);
+                        found.push((place, parameter["schema"].clone(), parameter["example"].clone()));
+                    }
+                }
+                let bodies = operation["responses"].as_object().unwrap().iter();
+                for (what, body) in
+                    bodies.map(|(status, body)| (status.as_str(), body)).chain([("body", &operation["requestBody"])])
+                {
+                    for (kind, media) in body["content"].as_object().into_iter().flatten() {
+                        if kind.contains("json") {
+                            found.push((format!("{place}: {what}"), media["schema"].clone(), media["example"].clone()));
+                        }
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_operation_has_a_tag_and_examples_that_its_schemas_allow() {
+        let document = written();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let tags = operation["tags"].as_array().map_or(0, Vec::len);
+                assert_eq!(tags, 1, "{method} {path} has no tag: add its address to `TAGS`");
+            }
+        }
+        let values = documented_values(&document);
+        assert!(values.len() > 100, "{}", values.len());
+        for (place, mut schema, example) in values {
+            assert!(!example.is_null(), "{place} has no example");
+            // The references' own place.
+            schema["components"] = document["components"].clone();
+            let findings = plexichat::schema::findings(&schema, &example);
+            assert!(findings.is_empty(), "{place}: {example}: {findings:?}");
         }
     }
 

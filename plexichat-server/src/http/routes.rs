@@ -163,7 +163,7 @@ fn described(describe: impl FnOnce(&mut Operation)) -> impl FnOnce(TransformOper
 
 /// The statuses that come from before the handler, and those of every handler of a kind.
 fn common_statuses(path: &str, needs: Needs, takes_body: bool) -> impl Iterator<Item = u16> {
-    let always = [400, 500, 503];
+    let always = [400, 429, 500, 503];
     let guarded: &[u16] = if needs == Needs::Nothing { &[] } else { &[401, 403] };
     let named: &[u16] = if path.contains('{') { &[404] } else { &[] };
     let with_body: &[u16] = if takes_body { &[408, 413, 415, 422] } else { &[] };
