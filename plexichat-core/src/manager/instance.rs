@@ -57,10 +57,6 @@ impl Live {
         Running { plugin: self.plugin.clone(), mailbox: self.mailbox.clone(), hooks: self.hooks.clone() }
     }
 
-    pub(super) fn hooks(&self) -> &[RunningHook] {
-        &self.hooks
-    }
-
     pub(super) fn counters(&self) -> Counters {
         let waiting_events = self.mailbox.as_ref().map_or(0, |mailbox| mailbox.len());
         Counters { waiting_events, ..self.plugin.counters() }
@@ -204,10 +200,7 @@ impl PluginManager {
         let cause = match started {
             Ok(Ok(instance)) => {
                 let plugin = Arc::new(PluginHandle::new(descriptor, instance, scope, guard, settings.timeouts));
-                let live = self.live(plugin, &settings.hooks, before);
-                // Before anybody relies on it.
-                self.check_canaries_of(&live.plugin, &live.hooks).await;
-                return Ok(live);
+                return Ok(self.live(plugin, &settings.hooks, before));
             }
             Ok(Err(error)) => {
                 let cause = error.to_string();

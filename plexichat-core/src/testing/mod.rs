@@ -7,10 +7,9 @@ pub mod compliance;
 pub mod conformance;
 mod ends;
 mod fault;
-mod files;
 mod host;
 pub mod http;
-pub mod logs;
+mod logs;
 mod running;
 
 use std::future::Future;

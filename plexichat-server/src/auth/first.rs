@@ -90,7 +90,7 @@ pub async fn first_administrator(
         }
         return Ok(create(store, &given).await?.map_or(FirstAdministrator::There, FirstAdministrator::Given));
     }
-    let secret = token::generate().map_err(FirstAdministratorError::Random)?;
+    let secret = token::generate(token::TOKEN_PREFIX).map_err(FirstAdministratorError::Random)?;
     // The file first: an account whose token nobody has would lock everyone out.
     data_dir.write_private("admin-token", format!("{}\n", secret.expose()).as_bytes())?;
     Ok(match create(store, &secret).await? {

@@ -1,6 +1,11 @@
-//! Who is it, and what may they. Knows tokens and the store, not the road by which somebody came in.
+//! Who is it, and what may they. Knows tokens, sessions, passwords and the store, not the road by which somebody came in.
 
+mod attempts;
+mod change;
 mod first;
+mod password;
+mod session;
+mod sign_in;
 mod token;
 
 use std::collections::HashMap;
@@ -12,25 +17,37 @@ use plexichat::message::{Actor, Time};
 use plexichat::secret::Secret;
 use plexichat::store::StoreError;
 use subtle::ConstantTimeEq;
-use tokio::sync::watch;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 pub use first::{FirstAdministrator, FirstAdministratorError, GIVEN_TOKEN_MIN, first_administrator};
+pub use password::{PASSWORD_MAX, PASSWORD_MIN, PasswordError};
+pub use session::{SESSION_PREFIX, SESSION_TIME};
+pub(crate) use sign_in::{Registered, SignIn, SignInError, Visitor};
 pub use token::{TOKEN_MAX, TOKEN_PREFIX};
 
 use crate::store::rows::clean_name;
-use crate::store::{CreateError, NewToken, Role, Scope, Store, TokenId, TokenInfo, User};
+use crate::store::{Act, ChangeError, CreateError, Credential, NewToken, Role, Scope, Store, TokenId, TokenInfo, User};
 
-/// How many tokens are remembered, so that they need no look-up.
+/// How many tokens and sessions are remembered, so that they need no look-up.
 const REMEMBERED: usize = 10_000;
+/// How many tokens a person may have.
+pub const TOKENS_MAX: u32 = 100;
+/// How many endings a connection may be behind before it looks for itself.
+const ENDINGS: usize = 256;
+/// The pause before an open connection's credential is looked at again, where the store could not tell.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// Somebody whose token was accepted.
+/// Somebody whose token or session was accepted.
 #[derive(Debug)]
 pub struct Principal {
     user: User,
     actor: Actor,
-    token_id: TokenId,
+    credential: Credential,
     scopes: Vec<Scope>,
     expires_at: Option<Time>,
+    /// When a session's secret is to be made anew.
+    rotate_at: Option<Time>,
     hash: [u8; 32],
 }
 
@@ -50,27 +67,43 @@ impl Principal {
         self.user.role
     }
 
-    /// The token that was shown.
-    pub fn token_id(&self) -> TokenId {
-        self.token_id
+    /// By what the person came in.
+    pub fn credential(&self) -> Credential {
+        self.credential
     }
 
-    /// Whether both the token and the person's role allow it.
+    /// Until when that counts.
+    pub fn expires_at(&self) -> Option<Time> {
+        self.expires_at
+    }
+
+    /// Whether both the token and the person's role allow it. A session allows all that the role does.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) && (scope != Scope::Admin || self.user.role == Role::Admin)
     }
+
+    /// What the token may be used for.
+    pub fn scopes(&self) -> Vec<Scope> {
+        Scope::ALL.into_iter().filter(|scope| self.may(*scope)).collect()
+    }
 }
 
-/// Why a token was not accepted.
+/// Why a token or a session was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// There is no such token, or no more.
-    #[error("the token is not known, or was revoked")]
-    Unknown,
+    /// There is no such token or session, or no more.
+    #[error("the {what} is not known, or was revoked")]
+    Unknown {
+        /// `token` or `session`.
+        what: &'static str,
+    },
     /// Its time is over.
-    #[error("the token has expired")]
-    Expired,
+    #[error("the {what} has expired")]
+    Expired {
+        /// `token` or `session`.
+        what: &'static str,
+    },
     /// Nobody knows for now.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -89,12 +122,24 @@ pub enum CreateTokenError {
     /// It would be too late to use it.
     #[error("the token would have expired already")]
     Expired,
+    /// There are enough.
+    #[error("the person has {TOKENS_MAX} tokens, and may not have more")]
+    TooMany,
+    /// The person may not come in.
+    #[error("the account is disabled, or gone")]
+    NoUser,
     /// The system has no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
     /// Its name cannot be one, or the store did not do it.
     #[error(transparent)]
     Create(#[from] CreateError),
+}
+
+impl From<StoreError> for CreateTokenError {
+    fn from(error: StoreError) -> Self {
+        Self::Create(error.into())
+    }
 }
 
 /// What a token is to be.
@@ -108,7 +153,7 @@ pub struct TokenRequest {
     pub expires_at: Option<Time>,
 }
 
-/// Accepts, makes and revokes tokens. Cheap to clone; all clones are one.
+/// Accepts, makes and ends tokens and sessions. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Authenticator {
     inner: Arc<Inner>,
@@ -116,15 +161,46 @@ pub struct Authenticator {
 
 struct Inner {
     store: Store,
-    remembered: RwLock<HashMap<[u8; 32], Arc<Principal>>>,
-    /// Grows with each revocation. Whoever looks a token up while it is revoked must not remember it.
-    revocations: watch::Sender<u64>,
+    remembered: RwLock<Remembered>,
+    endings: broadcast::Sender<Ending>,
+}
+
+/// A session's secret is no token, nor the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Road {
+    Bearer,
+    Cookie,
+}
+
+#[derive(Default)]
+struct Remembered {
+    principals: HashMap<(Road, [u8; 32]), Arc<Principal>>,
+    /// How often something was forgotten. Whoever looks a token up while it is revoked must not remember it.
+    forgotten: u64,
+}
+
+/// What counts no more.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    /// One token or session.
+    Credential(Credential),
+    /// All that a person had, but for one.
+    Person(UserId, Option<Credential>),
+}
+
+impl Ending {
+    fn ends(self, principal: &Principal) -> bool {
+        match self {
+            Self::Credential(credential) => principal.credential == credential,
+            Self::Person(id, kept) => principal.user.id == id && Some(principal.credential) != kept,
+        }
+    }
 }
 
 impl Authenticator {
     /// Over this store.
     pub fn new(store: Store) -> Self {
-        let inner = Inner { store, remembered: RwLock::default(), revocations: watch::Sender::new(0) };
+        let inner = Inner { store, remembered: RwLock::default(), endings: broadcast::Sender::new(ENDINGS) };
         Self { inner: Arc::new(inner) }
     }
 
@@ -137,9 +213,29 @@ impl Authenticator {
     /// Cancel safe.
     pub async fn authenticate(&self, token: &str) -> Result<Arc<Principal>, AuthError> {
         if token.len() > TOKEN_MAX {
-            return Err(AuthError::Unknown);
+            return Err(AuthError::Unknown { what: "token" });
         }
-        self.by_hash(token::hash(token)).await
+        let hash = token::hash(token);
+        let before = match self.inner.recall(Road::Bearer, &hash) {
+            Ok(principal) => return current(principal),
+            Err(before) => before,
+        };
+        let found = self.inner.store.token_by_hash(hash).await?.ok_or(AuthError::Unknown { what: "token" })?;
+        // The index compared bytes one after the other; they are no secret, but it costs nothing to be sure.
+        if !bool::from(found.hash.ct_eq(&hash)) {
+            return Err(AuthError::Unknown { what: "token" });
+        }
+        let principal = current(Arc::new(Principal {
+            actor: found.user.actor(),
+            user: found.user,
+            credential: Credential::Token(found.info.id),
+            scopes: found.info.scopes,
+            expires_at: found.info.expires_at,
+            rotate_at: None,
+            hash,
+        }))?;
+        self.inner.remember(Road::Bearer, principal.clone(), before);
+        Ok(principal)
     }
 
     /// Makes a token for a person. The secret is shown now and never again.
@@ -149,7 +245,12 @@ impl Authenticator {
     ///
     /// # Cancel safety
     /// A dropped call may have stored a token whose secret nobody has.
-    pub async fn create(&self, owner: &User, request: TokenRequest) -> Result<(Secret, TokenInfo), CreateTokenError> {
+    pub async fn create(
+        &self,
+        owner: &User,
+        request: TokenRequest,
+        act: Act,
+    ) -> Result<(Secret, TokenInfo), CreateTokenError> {
         let name = clean_name("token", &request.name)?;
         let allowed = Scope::of_role(owner.role);
         let mut scopes = request.scopes.unwrap_or_else(|| allowed.clone());
@@ -164,7 +265,10 @@ impl Authenticator {
         if request.expires_at.is_some_and(|end| end <= Time::now()) {
             return Err(CreateTokenError::Expired);
         }
-        let secret = token::generate().map_err(CreateTokenError::Random)?;
+        if self.inner.store.count_tokens(owner.id).await? >= TOKENS_MAX {
+            return Err(CreateTokenError::TooMany);
+        }
+        let secret = token::generate(TOKEN_PREFIX).map_err(CreateTokenError::Random)?;
         let info = TokenInfo {
             id: TokenId::new(),
             user_id: owner.id,
@@ -174,7 +278,11 @@ impl Authenticator {
             expires_at: request.expires_at,
         };
         let hash = token::hash(secret.expose());
-        self.inner.store.create_token(NewToken { info: info.clone(), hash }).await?;
+        let stored = self.inner.store.create_token(NewToken { info: info.clone(), hash }, act).await;
+        stored.map_err(|error| match error {
+            ChangeError::Store(error) => error.into(),
+            _ => CreateTokenError::NoUser,
+        })?;
         Ok((secret, info))
     }
 
@@ -186,86 +294,103 @@ impl Authenticator {
     ///
     /// # Cancel safety
     /// Once begun it goes on even if the call is dropped.
-    pub async fn revoke(&self, id: TokenId, of: Option<UserId>) -> Result<bool, StoreError> {
-        let inner = self.inner.clone();
-        let revoked = tokio::spawn(async move {
-            let removed = inner.store.remove_token(id, of).await?;
+    pub async fn revoke(&self, id: TokenId, of: Option<UserId>, act: Act) -> Result<bool, StoreError> {
+        self.to_the_end(move |inner| async move {
+            let removed = inner.store.remove_token(id, of, act).await?;
             if removed {
-                inner.forget(id);
+                inner.end(Ending::Credential(Credential::Token(id)));
             }
             Ok(removed)
-        });
-        revoked.await.unwrap_or_else(|error| Err(StoreError::Failed(format!("revoking a token: {error}"))))
+        })
+        .await
     }
 
-    /// Waits until the token that somebody came in with counts no more: revoked, or expired.
+    /// Waits until what somebody came in with counts no more: revoked, or expired.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn ended(&self, principal: &Principal) -> AuthError {
-        let mut revocations = self.inner.revocations.subscribe();
+        let what = match principal.credential {
+            Credential::Token(_) => "token",
+            Credential::Session(_) => "session",
+        };
+        let mut endings = self.inner.endings.subscribe();
         loop {
-            revocations.mark_unchanged();
-            match self.by_hash(principal.hash).await {
-                Err(error @ (AuthError::Unknown | AuthError::Expired)) => return error,
+            // A session that is used lasts longer than it said.
+            let expires_at = match self.inner.store.credential_end(principal.credential).await {
+                Ok(None) => return AuthError::Unknown { what },
+                Ok(Some(Some(end))) if end <= Time::now() => return AuthError::Expired { what },
+                Ok(Some(end)) => end,
                 // A store that cannot answer is no reason to throw people out.
-                Ok(_) | Err(AuthError::Store(_)) => {}
-            }
-            tokio::select! {
-                // The sender lives in `self`: it cannot have gone.
-                _ = revocations.changed() => {}
-                () = until(principal.expires_at) => {}
+                Err(_) => Some(Time::from_micros(Time::now().as_micros() + RETRY.as_micros() as i64)),
+            };
+            loop {
+                tokio::select! {
+                    ending = endings.recv() => match ending {
+                        Ok(ending) if ending.ends(principal) => return AuthError::Unknown { what },
+                        Ok(_) => {}
+                        // The sender lives in `self`: it cannot have gone.
+                        Err(RecvError::Lagged(_) | RecvError::Closed) => break,
+                    },
+                    () = until(expires_at) => if expires_at.is_some_and(|end| end <= Time::now()) { break },
+                }
             }
         }
     }
 
-    async fn by_hash(&self, hash: [u8; 32]) -> Result<Arc<Principal>, AuthError> {
-        let remembered = self.inner.remembered.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
-        if let Some(principal) = remembered {
-            return current(principal);
-        }
-        let before = *self.inner.revocations.borrow();
-        let found = self.inner.store.token_by_hash(hash).await?.ok_or(AuthError::Unknown)?;
-        // The index compared bytes one after the other; they are no secret, but it costs nothing to be sure.
-        if !bool::from(found.hash.ct_eq(&hash)) {
-            return Err(AuthError::Unknown);
-        }
-        let principal = current(Arc::new(Principal {
-            actor: found.user.actor(),
-            user: found.user,
-            token_id: found.info.id,
-            scopes: found.info.scopes,
-            expires_at: found.info.expires_at,
-            hash,
-        }))?;
-        self.inner.remember(principal.clone(), before);
-        Ok(principal)
+    /// Does something that must not be left half done where its caller goes.
+    async fn to_the_end<T, E, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let done = tokio::spawn(work(self.inner.clone())).await;
+        done.unwrap_or_else(|error| Err(StoreError::Failed(format!("changing an account: {error}")).into()))
     }
 }
 
 impl Inner {
-    fn remember(&self, principal: Arc<Principal>, before: u64) {
-        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
-        if *self.revocations.borrow() != before {
-            return;
-        }
-        if remembered.len() >= REMEMBERED {
-            remembered.clear();
-        }
-        remembered.insert(principal.hash, principal);
+    /// Who is remembered; else the count to remember somebody with.
+    fn recall(&self, road: Road, hash: &[u8; 32]) -> Result<Arc<Principal>, u64> {
+        let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
+        remembered.principals.get(&(road, *hash)).cloned().ok_or(remembered.forgotten)
     }
 
-    fn forget(&self, id: TokenId) {
+    fn remember(&self, road: Road, principal: Arc<Principal>, before: u64) {
         let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
-        remembered.retain(|_, principal| principal.token_id != id);
-        // Under the lock, so that nobody remembers what was read before.
-        self.revocations.send_modify(|revocations| *revocations += 1);
+        if remembered.forgotten != before {
+            return;
+        }
+        if remembered.principals.len() >= REMEMBERED {
+            remembered.principals.clear();
+        }
+        remembered.principals.insert((road, principal.hash), principal);
+    }
+
+    /// Forgets somebody who may look different now.
+    fn forget(&self, who: impl Fn(&Principal) -> bool) {
+        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
+        remembered.principals.retain(|_, principal| !who(principal));
+        remembered.forgotten += 1;
+    }
+
+    /// Has something count nowhere any more.
+    fn end(&self, ending: Ending) {
+        self.forget(|principal| ending.ends(principal));
+        // Nobody may be waiting.
+        let _ = self.endings.send(ending);
     }
 }
 
 fn current(principal: Arc<Principal>) -> Result<Arc<Principal>, AuthError> {
     match principal.expires_at {
-        Some(end) if end <= Time::now() => Err(AuthError::Expired),
+        Some(end) if end <= Time::now() => Err(AuthError::Expired {
+            what: match principal.credential {
+                Credential::Token(_) => "token",
+                Credential::Session(_) => "session",
+            },
+        }),
         _ => Ok(principal),
     }
 }

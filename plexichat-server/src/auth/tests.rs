@@ -62,7 +62,7 @@ async fn the_operator_may_give_the_first_token() {
 async fn a_token_is_stored_as_its_hash_only() {
     let Fixture { data_dir, store, authenticator, .. } = &fixture();
     let user = store.create_user("ann", Role::User).await.expect("makes");
-    let (secret, _) = authenticator.create(&user, request(None, None)).await.expect("makes");
+    let (secret, _) = authenticator.create(&user, request(None, None), Act::system()).await.expect("makes");
     store.close().await;
     let bits = secret.expose().strip_prefix(TOKEN_PREFIX).expect("the prefix").as_bytes().to_vec();
     for file in std::fs::read_dir(data_dir.path()).expect("lists") {
@@ -76,7 +76,7 @@ async fn scopes_narrow_and_never_widen() {
     let Fixture { store, authenticator, .. } = &fixture();
     let ann = store.create_user("ann", Role::User).await.expect("makes");
     let check = async |scopes: Option<Vec<Scope>>, may: &[Scope]| {
-        let (secret, _) = authenticator.create(&ann, request(scopes, None)).await.expect("makes");
+        let (secret, _) = authenticator.create(&ann, request(scopes, None), Act::system()).await.expect("makes");
         let principal = authenticator.authenticate(secret.expose()).await.expect("is accepted");
         let found: Vec<Scope> = Scope::ALL.into_iter().filter(|scope| principal.may(*scope)).collect();
         assert_eq!(found, may);
@@ -84,21 +84,24 @@ async fn scopes_narrow_and_never_widen() {
     check(None, &[Scope::Read, Scope::Write]).await;
     check(Some(vec![Scope::Read, Scope::Read]), &[Scope::Read]).await;
 
-    let beyond = authenticator.create(&ann, request(Some(vec![Scope::Admin]), None)).await;
+    let beyond = authenticator.create(&ann, request(Some(vec![Scope::Admin]), None), Act::system()).await;
     assert!(matches!(beyond, Err(CreateTokenError::Scope(Scope::Admin))));
-    let none = authenticator.create(&ann, request(Some(vec![]), None)).await;
+    let none = authenticator.create(&ann, request(Some(vec![]), None), Act::system()).await;
     assert!(matches!(none, Err(CreateTokenError::NoScope)));
     let nameless = TokenRequest { name: "  ".into(), ..request(None, None) };
-    let nameless = authenticator.create(&ann, nameless).await;
+    let nameless = authenticator.create(&ann, nameless, Act::system()).await;
     assert!(matches!(nameless, Err(CreateTokenError::Create(CreateError::Name { .. }))));
 }
 
 #[tokio::test]
 async fn unknown_tokens_are_refused() {
     let Fixture { authenticator, .. } = &fixture();
-    let unknown = token::generate().expect("random numbers");
+    let unknown = token::generate(TOKEN_PREFIX).expect("random numbers");
     for token in ["", "plx_", unknown.expose(), &"x".repeat(100_000)] {
-        assert_eq!(authenticator.authenticate(token).await.expect_err("is refused"), AuthError::Unknown);
+        assert_eq!(
+            authenticator.authenticate(token).await.expect_err("is refused"),
+            AuthError::Unknown { what: "token" }
+        );
     }
 }
 
@@ -107,14 +110,17 @@ async fn an_expired_token_is_refused_although_it_was_remembered() {
     let Fixture { store, authenticator, .. } = &fixture();
     let user = store.create_user("ann", Role::User).await.expect("makes");
     let past = TokenRequest { expires_at: Some(Time::from_micros(0)), ..request(None, None) };
-    assert!(matches!(authenticator.create(&user, past).await, Err(CreateTokenError::Expired)));
+    assert!(matches!(authenticator.create(&user, past, Act::system()).await, Err(CreateTokenError::Expired)));
 
     let short = request(None, Some(Duration::from_millis(300)));
-    let (secret, _) = authenticator.create(&user, short).await.expect("makes");
+    let (secret, _) = authenticator.create(&user, short, Act::system()).await.expect("makes");
     let principal = authenticator.authenticate(secret.expose()).await.expect("is accepted");
     let ended = tokio::time::timeout(Duration::from_secs(10), authenticator.ended(&principal)).await;
-    assert_eq!(ended, Ok(AuthError::Expired));
-    assert_eq!(authenticator.authenticate(secret.expose()).await.expect_err("is refused"), AuthError::Expired);
+    assert_eq!(ended, Ok(AuthError::Expired { what: "token" }));
+    assert_eq!(
+        authenticator.authenticate(secret.expose()).await.expect_err("is refused"),
+        AuthError::Expired { what: "token" }
+    );
 }
 
 #[tokio::test]
@@ -122,22 +128,25 @@ async fn a_revoked_token_is_refused_at_once_and_open_connections_hear_of_it() {
     let Fixture { store, authenticator, .. } = &fixture();
     let ann = store.create_user("ann", Role::User).await.expect("makes");
     let bob = store.create_user("bob", Role::User).await.expect("makes");
-    let (secret, info) = authenticator.create(&ann, request(None, None)).await.expect("makes");
-    let (other, _) = authenticator.create(&ann, request(None, None)).await.expect("makes");
+    let (secret, info) = authenticator.create(&ann, request(None, None), Act::system()).await.expect("makes");
+    let (other, _) = authenticator.create(&ann, request(None, None), Act::system()).await.expect("makes");
     let principal = authenticator.authenticate(secret.expose()).await.expect("is accepted");
     let open = tokio::spawn({
         let authenticator = authenticator.clone();
         async move { authenticator.ended(&principal).await }
     });
 
-    assert!(!authenticator.revoke(info.id, Some(bob.id)).await.expect("looks"), "it is not his");
+    assert!(!authenticator.revoke(info.id, Some(bob.id), Act::system()).await.expect("looks"), "it is not his");
     assert!(authenticator.authenticate(secret.expose()).await.is_ok());
-    assert!(authenticator.revoke(info.id, Some(ann.id)).await.expect("revokes"));
-    assert_eq!(authenticator.authenticate(secret.expose()).await.expect_err("is refused"), AuthError::Unknown);
+    assert!(authenticator.revoke(info.id, Some(ann.id), Act::system()).await.expect("revokes"));
+    assert_eq!(
+        authenticator.authenticate(secret.expose()).await.expect_err("is refused"),
+        AuthError::Unknown { what: "token" }
+    );
     let heard = tokio::time::timeout(Duration::from_secs(1), open).await.expect("within a second");
-    assert_eq!(heard.expect("no panic"), AuthError::Unknown);
+    assert_eq!(heard.expect("no panic"), AuthError::Unknown { what: "token" });
     assert!(authenticator.authenticate(other.expose()).await.is_ok(), "the other one still counts");
-    assert!(!authenticator.revoke(info.id, None).await.expect("looks"), "it is gone");
+    assert!(!authenticator.revoke(info.id, None, Act::system()).await.expect("looks"), "it is gone");
     assert_eq!(store.tokens(Some(ann.id)).await.expect("lists").len(), 1);
     assert_eq!(store.tokens(None).await.expect("lists").len(), 1);
 }

@@ -15,11 +15,11 @@ pub const TOKEN_MAX: usize = 256;
 ///
 /// # Errors
 /// Where the system gives no random numbers.
-pub(super) fn generate() -> Result<Secret, getrandom::Error> {
+pub(super) fn generate(prefix: &str) -> Result<Secret, getrandom::Error> {
     let mut bits = [0; 32];
     getrandom::fill(&mut bits)?;
-    let mut text = String::with_capacity(TOKEN_PREFIX.len() + 64);
-    text.push_str(TOKEN_PREFIX);
+    let mut text = String::with_capacity(prefix.len() + 64);
+    text.push_str(prefix);
     for byte in bits {
         // Writing to a string does not fail.
         let _ = write!(text, "{byte:02x}");
@@ -38,11 +38,11 @@ mod tests {
 
     #[test]
     fn a_token_has_256_bits_after_its_prefix() {
-        let token = generate().expect("random numbers");
+        let token = generate(TOKEN_PREFIX).expect("random numbers");
         let bits = token.expose().strip_prefix("plx_").expect("the prefix");
         assert_eq!(bits.len(), 64);
         assert!(bits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_ne!(token.expose(), generate().expect("random numbers").expose());
+        assert_ne!(token.expose(), generate(TOKEN_PREFIX).expect("random numbers").expose());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::Failure;
 use super::client::ADDRESS_FILE;
 use super::settings::{SettingsArgs, load};
 use crate::Bundle;
-use crate::auth::{Authenticator, FirstAdministrator, first_administrator};
+use crate::auth::{Authenticator, FirstAdministrator, SignIn, first_administrator};
 use crate::backup;
 use crate::data_dir::DataDir;
 use crate::egress::{Egress, Reach};
@@ -100,6 +100,7 @@ async fn serve(
     let limits = Limits::from(settings.server.limits);
     let edge = Arc::new(Edge::new(EdgeSettings::of(&settings.server)));
     let (_reloaded, live_settings) = watch::channel(Arc::new(settings.clone()));
+    let accounts = settings.server.accounts;
     let hub = Hub::new(Arc::new(store.clone()));
     let outbox = Outbox::new();
     store.set_outbox(Arc::new(outbox.clone()));
@@ -139,8 +140,10 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let document =
         http::document(&bundle).map_err(|error| Failure::new(format!("cannot describe the API: {error}")))?;
+    let authenticator = Authenticator::new(store.clone());
     let app = Arc::new(App {
-        authenticator: Authenticator::new(store.clone()),
+        sign_in: SignIn::new(store.clone(), authenticator.clone(), accounts),
+        authenticator,
         host: host.clone(),
         store: store.clone(),
         hub,

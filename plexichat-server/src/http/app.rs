@@ -13,8 +13,9 @@ use plexichat::settings::Settings;
 use tokio::sync::watch;
 
 use super::bundle::BundleInfo;
+use super::cookie::SessionCookie;
 use super::edge::Edge;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, SignIn};
 use crate::live::hub::Hub;
 use crate::store::Store;
 
@@ -26,6 +27,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     /// Who is it.
     pub(crate) authenticator: Authenticator,
+    /// Passwords, and how often they may be tried.
+    pub(crate) sign_in: SignIn,
     /// Who listens.
     pub(crate) hub: Hub,
     /// What is in the binary.
@@ -47,6 +50,11 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// The cookie by which browsers come in.
+    pub(crate) fn session_cookie(&self) -> SessionCookie {
+        SessionCookie::of(self.public_url.as_deref())
+    }
+
     /// Tells plugins what somebody did by a request.
     pub(crate) fn announce<P: Payload>(&self, by: &Actor, room_id: Option<RoomId>, payload: P) {
         self.host.bus.announce(event(by, room_id, payload));

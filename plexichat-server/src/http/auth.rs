@@ -1,17 +1,20 @@
 //! Who calls, and whether the route's row in the table lets them. Knows credentials, not what routes do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use plexichat::message::Actor;
 
 use super::address::ClientAddress;
 use super::app::App;
 use super::front::RequestId;
-use crate::auth::{AuthError, Principal};
+use super::origin;
+use crate::auth::{AuthError, Principal, Visitor};
 use crate::error::ApiError;
 use crate::store::{Act, Role, Scope};
 
@@ -76,29 +79,78 @@ impl<S: Send + Sync> FromRequestParts<S> for By {
 
 impl aide::OperationInput for By {}
 
-/// The layer of a route that needs something.
-pub(crate) async fn authorize(
-    State((app, needs)): State<(Arc<App>, Needs)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match identify(&app, request.headers(), needs).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(error) => error.into_response(),
+/// Somebody who is not known yet, as limits and the audit log take it.
+pub(crate) struct Visiting(pub(crate) Visitor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Visiting {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let id = RequestId::from_request_parts(parts, state).await?;
+        let address = parts.extensions.get::<ClientAddress>();
+        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self(Visitor {
+            address: address.map(|address| address.address()),
+            user_agent: user_agent.map(str::to_owned),
+            act: Act::new(Actor::system(), address.map(ToString::to_string), Some(id.as_str().to_owned())),
+        }))
     }
 }
 
-async fn identify(app: &App, headers: &HeaderMap, needs: Needs) -> Result<Caller, ApiError> {
-    let token = bearer(headers)?;
-    let principal = app.authenticator.authenticate(token).await.map_err(|error| match error {
-        AuthError::Store(error) => error.into(),
-        refused => ApiError::unauthorized(refused.to_string()),
-    })?;
-    check(&principal, needs)?;
-    Ok(Caller(principal))
+impl aide::OperationInput for Visiting {}
+
+/// The layer of a route that needs something.
+pub(crate) async fn authorize(State((app, needs)): State<(Arc<App>, Needs)>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let principal = match identify(&app, &parts).await {
+        Ok(principal) => principal,
+        Err(error) => return error.into_response(),
+    };
+    if let Err(error) = check(&principal, needs) {
+        return error.into_response();
+    }
+    parts.extensions.insert(Caller(principal.clone()));
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    // A connection that is another thing now has no headers that a browser would look at for certain.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS && !response.headers().contains_key(header::SET_COOKIE) {
+        match app.authenticator.rotate_in_time(&principal).await {
+            Ok(Some(secret)) => {
+                response.headers_mut().append(header::SET_COOKIE, app.session_cookie().keep(&secret));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "a session keeps its secret a little longer"),
+        }
+    }
+    response
+}
+
+/// Who calls: by a token, else by a session.
+async fn identify(app: &App, parts: &Parts) -> Result<Arc<Principal>, ApiError> {
+    let headers = &parts.headers;
+    let found = if headers.contains_key(header::AUTHORIZATION) {
+        app.authenticator.authenticate(bearer(headers)?).await
+    } else if let Some(secret) = app.session_cookie().find(headers) {
+        origin::check_cookie(&parts.method, headers, app.public_url.as_deref())?;
+        app.authenticator.authenticate_session(secret).await
+    } else {
+        return Err(ApiError::unauthorized("the request has no token and no session"));
+    };
+    match found {
+        Ok(principal) => Ok(principal),
+        Err(AuthError::Store(error)) => Err(error.into()),
+        Err(refused) => {
+            let address = parts.extensions.get::<ClientAddress>().map(|address| address.address());
+            app.sign_in.token_failed(address).map_err(too_many_attempts)?;
+            Err(ApiError::unauthorized(refused.to_string()))
+        }
+    }
+}
+
+/// Somebody failed too often.
+pub(crate) fn too_many_attempts(retry_after: Duration) -> ApiError {
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "this was tried too often from your address")
+        .hint("wait as long as `Retry-After` says, in seconds")
+        .retry_after(retry_after.as_secs() + 1)
 }
 
 /// Whether somebody may do what needs this.

@@ -13,8 +13,8 @@ use axum::handler::Handler;
 use super::app::App;
 use super::auth::{Needs, authorize};
 use super::{
-    audit, bundle, health, members, messages, openapi, plugins, presence, rooms, scheduled, search, stream, system,
-    tokens, websocket,
+    audit, bundle, health, invitations, members, messages, openapi, plugins, presence, rooms, scheduled, search,
+    sign_in, stream, system, tokens, users, websocket,
 };
 use crate::store::{Role, Scope};
 
@@ -57,9 +57,45 @@ pub(crate) fn table() -> Vec<Route> {
         row(Get, "/api/v1/system/config", ADMIN, "What counts, and where it was set", &[], system::config),
         row(Post, "/api/v1/system/backup", ADMIN, "Take a backup", &[409, 507], system::backup),
         row(Get, "/api/v1/bundle", READ, "What is in the binary", &[], bundle::show),
-        row(Get, "/api/v1/auth/me", READ, "Who one is", &[], tokens::me),
+        row(
+            Post,
+            "/api/v1/auth/register",
+            PUBLIC,
+            "Make an account for oneself, and sign in",
+            &[403, 409, 429, 507],
+            sign_in::register,
+        ),
+        row(Post, "/api/v1/auth/login", PUBLIC, "Sign in with a password", &[401, 403, 429, 507], sign_in::log_in),
+        row(Post, "/api/v1/auth/logout", WRITE, "End the session that asks", &[409, 507], sign_in::log_out),
+        row(Get, "/api/v1/auth/me", READ, "Who one is", &[], sign_in::me),
+        row(Put, "/api/v1/auth/password", WRITE, "Change one's password", &[507], sign_in::change_password),
+        row(Get, "/api/v1/auth/sessions", READ, "List one's sessions", &[], sign_in::sessions),
+        row(Delete, "/api/v1/auth/sessions/{id}", WRITE, "End one of one's sessions", &[507], sign_in::close_session),
+        row(Get, "/api/v1/users", READ, "List people by name", &[], users::list),
+        row(Post, "/api/v1/users", ADMIN, "Make an account", &[409, 507], users::create),
+        row(Get, "/api/v1/users/{id}", READ, "Show a person", &[], users::show),
+        row(Patch, "/api/v1/users/{id}", ADMIN, "Change a role, shut out or let in", &[409, 507], users::change),
+        row(
+            Delete,
+            "/api/v1/users/{id}",
+            ADMIN,
+            "Delete an account; what the person wrote stays",
+            &[409, 507],
+            users::delete,
+        ),
+        row(Put, "/api/v1/users/{id}/password", ADMIN, "Set a person's password", &[507], users::set_password),
+        row(Get, "/api/v1/invitations", ADMIN, "List invitations that count", &[], invitations::list),
+        row(Post, "/api/v1/invitations", ADMIN, "Make an invitation", &[507], invitations::create),
+        row(Delete, "/api/v1/invitations/{id}", ADMIN, "Take an invitation back", &[507], invitations::revoke),
         row(Get, "/api/v1/tokens", READ, "List tokens: one's own, as administrator all", &[], tokens::list),
-        row(Post, "/api/v1/tokens", ADMIN, "Make a token for a person", &[409], tokens::create),
+        row(
+            Post,
+            "/api/v1/tokens",
+            WRITE,
+            "Make a token: for oneself, as administrator for anybody",
+            &[409, 507],
+            tokens::create,
+        ),
         row(
             Delete,
             "/api/v1/tokens/{id}",
@@ -165,6 +201,8 @@ fn described(describe: impl FnOnce(&mut Operation)) -> impl FnOnce(TransformOper
 fn common_statuses(path: &str, needs: Needs, takes_body: bool) -> impl Iterator<Item = u16> {
     let always = [400, 429, 500, 503];
     let guarded: &[u16] = if needs == Needs::Nothing { &[] } else { &[401, 403] };
+    let always = [400, 500, 503];
+    let guarded: &[u16] = if needs == Needs::Nothing { &[] } else { &[401, 403, 429] };
     let named: &[u16] = if path.contains('{') { &[404] } else { &[] };
     let with_body: &[u16] = if takes_body { &[408, 413, 415, 422] } else { &[] };
     always.into_iter().chain(guarded.iter().chain(named).chain(with_body).copied())
@@ -214,14 +252,17 @@ mod tests {
     fn only_these_routes_are_public() {
         let public: Vec<&str> =
             table().iter().filter(|route| route.needs == Needs::Nothing).map(|route| route.path).collect();
-        assert_eq!(public, ["/healthz", "/readyz", "/metrics", "/openapi.json"]);
+        let expected =
+            ["/healthz", "/readyz", "/metrics", "/openapi.json", "/api/v1/auth/register", "/api/v1/auth/login"];
+        assert_eq!(public, expected);
     }
 
     #[test]
-    fn what_changes_plugins_or_makes_tokens_is_the_administrators() {
+    fn what_changes_plugins_or_people_is_the_administrators() {
         for route in table() {
             let changes = route.method != Get;
-            if changes && (route.path.contains("/plugins") || route.path == "/api/v1/tokens") {
+            let of_all = ["/api/v1/plugins", "/api/v1/users", "/api/v1/invitations", "/api/v1/system"];
+            if changes && of_all.iter().any(|of_all| route.path.starts_with(of_all)) {
                 assert_eq!(route.needs, ADMIN, "{:?} {}", route.method, route.path);
             }
             if changes {

@@ -14,12 +14,12 @@ use tower::ServiceExt;
 
 use super::routes::{self, Method};
 use super::{App, BundleInfo};
-use crate::auth::{Authenticator, TokenRequest};
+use crate::auth::{Authenticator, SignIn, TokenRequest};
 use crate::egress::Egress;
 use crate::live::hub::Hub;
 use crate::outbox::Outbox;
 use crate::ports::SystemClock;
-use crate::store::{Role, Scope, Store};
+use crate::store::{Act, Role, Scope, Store};
 
 struct Fixture {
     service: axum::Router,
@@ -50,8 +50,10 @@ impl Fixture {
             plugins: Vec::new(),
         };
         let (stop, stopping) = watch::channel(false);
+        let authenticator = Authenticator::new(store.clone());
         let app = Arc::new(App {
-            authenticator: Authenticator::new(store.clone()),
+            sign_in: SignIn::new(store.clone(), authenticator.clone(), Default::default()),
+            authenticator,
             host: Host::new(Catalog::default(), Settings::default(), Limits::default(), ports),
             store,
             hub,
@@ -71,7 +73,7 @@ impl Fixture {
     async fn token(&self, name: &str, role: Role, scopes: &[Scope]) -> String {
         let user = self.app.store.create_user(name, role).await.unwrap();
         let request = TokenRequest { name: "test".to_owned(), scopes: Some(scopes.to_vec()), expires_at: None };
-        let (secret, _) = self.app.authenticator.create(&user, request).await.unwrap();
+        let (secret, _) = self.app.authenticator.create(&user, request, Act::system()).await.unwrap();
         secret.expose().to_owned()
     }
 

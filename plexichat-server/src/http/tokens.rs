@@ -1,48 +1,38 @@
-//! `/api/v1/tokens` and `/api/v1/auth/me`: who one is, and the tokens by which programs say so.
+//! `/api/v1/tokens`: by which programs say for whom they act.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use plexichat::event::catalog::UserCreated;
-use plexichat::message::{Actor, Time};
+use plexichat::message::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::app::App;
-use super::auth::Caller;
+use super::auth::{By, Caller};
 use super::extract::{Json, Path};
 use super::output::{Created, Gone, Shown};
 use super::rooms::refused;
-use crate::auth::{CreateTokenError, TokenRequest};
+use crate::auth::{CreateTokenError, Principal, SignInError, TokenRequest};
 use crate::error::{ApiError, Finding};
-use crate::store::{CreateError, Role, Scope, TokenId, TokenInfo, User};
+use crate::store::{Act, CreateError, Credential, Role, Scope, TokenId, TokenInfo, User};
 
 /// What a token is called where nothing is said.
 const DEFAULT_NAME: &str = "api";
-
-/// Who one is.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Me {
-    /// The person.
-    user: User,
-    /// The token that was sent.
-    token_id: TokenId,
-    /// What the token may be used for.
-    scopes: Vec<Scope>,
-}
 
 /// A token to be made.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
-    /// The name of the person it is for. Where there is none of that name, one is made.
-    user: String,
+    /// The name of the person it is for: oneself where nothing is said. Administrators may name others; where there is
+    /// none of that name, an account is made.
+    user: Option<String>,
     /// What the token is for.
     name: Option<String>,
     /// What a person who is new may do: `user` where nothing is said.
     role: Option<Role>,
-    /// What the token may be used for: all that the person may do where nothing is said.
+    /// What the token may be used for: all that the person may do where nothing is said, and never more than what asks
+    /// for it may be used for.
     scopes: Option<Vec<Scope>>,
     /// For how many seconds it counts: until it is revoked where nothing is said.
     expires_in: Option<u64>,
@@ -80,11 +70,6 @@ pub(crate) struct TokenAddress {
     id: TokenId,
 }
 
-pub(crate) async fn me(Caller(caller): Caller) -> Result<Shown<Me>, ApiError> {
-    let scopes = Scope::ALL.into_iter().filter(|scope| caller.may(*scope)).collect();
-    Ok(Shown(Me { user: caller.user().clone(), token_id: caller.token_id(), scopes }))
-}
-
 /// Administrators see everybody's, others their own.
 pub(crate) async fn list(State(app): State<Arc<App>>, Caller(caller): Caller) -> Result<Shown<TokenList>, ApiError> {
     let of = (!caller.may(Scope::Admin)).then(|| caller.user().id);
@@ -102,26 +87,58 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Caller(caller): Caller) ->
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Caller(caller): Caller,
+    By(act): By,
     Json(new): Json<NewToken>,
 ) -> Result<Created<MadeToken>, ApiError> {
     let expires_at = new.expires_in.map(expiry).transpose()?;
-    let user = person(&app, &new, caller.actor()).await?;
-    let name = new.name.unwrap_or_else(|| DEFAULT_NAME.to_owned());
-    let request = TokenRequest { name, scopes: new.scopes, expires_at };
-    let (secret, info) = app.authenticator.create(&user, request).await?;
+    let own = new.user.as_deref().is_none_or(|name| name.trim() == caller.user().name);
+    let (user, request) = if own {
+        (caller.user().clone(), own_request(&caller, &new, expires_at)?)
+    } else if caller.may(Scope::Admin) {
+        let name = new.name.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned());
+        let request = TokenRequest { name, scopes: new.scopes.clone(), expires_at };
+        (person(&app, &new, &act).await?, request)
+    } else {
+        return Err(ApiError::forbidden("only administrators make tokens for others"));
+    };
+    let (secret, info) = app.authenticator.create(&user, request, act).await?;
     tracing::info!(token = %info.id, of = %user.id, by = %caller.user().id, "a token was made");
     let shown = ShownToken { info, user: user.name };
     Ok(Created(MadeToken { token: secret.expose().to_owned(), shown }))
+}
+
+/// A token for oneself: it may do no more than what one came in with, and a token's lasts no longer.
+fn own_request(caller: &Principal, new: &NewToken, expires_at: Option<Time>) -> Result<TokenRequest, ApiError> {
+    if new.role.is_some_and(|role| role != caller.role()) {
+        return Err(role_differs(caller.user()));
+    }
+    let scopes = new.scopes.clone().unwrap_or_else(|| caller.scopes());
+    if let Some(beyond) = scopes.iter().find(|scope| !caller.may(**scope)) {
+        return Err(finding("/scopes", &format!("`{}` is more than you may do with this", beyond.as_str())));
+    }
+    let last = match caller.credential() {
+        Credential::Token(_) => caller.expires_at(),
+        Credential::Session(_) => None,
+    };
+    let expires_at = match (expires_at, last) {
+        (Some(end), Some(last)) if end > last => {
+            return Err(finding("/expires_in", "is longer than the token counts that asks for it"));
+        }
+        (end, last) => end.or(last),
+    };
+    let name = new.name.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned());
+    Ok(TokenRequest { name, scopes: Some(scopes), expires_at })
 }
 
 /// Administrators revoke any, others their own.
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     Caller(caller): Caller,
+    By(act): By,
     Path(address): Path<TokenAddress>,
 ) -> Result<Gone, ApiError> {
     let of = (!caller.may(Scope::Admin)).then(|| caller.user().id);
-    if !app.authenticator.revoke(address.id, of).await? {
+    if !app.authenticator.revoke(address.id, of, act).await? {
         return Err(ApiError::not_found("there is no such token"));
     }
     tracing::info!(token = %address.id, by = %caller.user().id, "a token was revoked");
@@ -141,31 +158,30 @@ fn finding(pointer: &str, message: &str) -> ApiError {
 }
 
 /// The person of that name, made where there is none.
-async fn person(app: &App, new: &NewToken, by: &Actor) -> Result<User, ApiError> {
-    let name = new.user.trim();
+async fn person(app: &App, new: &NewToken, act: &Act) -> Result<User, ApiError> {
+    let name = new.user.as_deref().unwrap_or_default().trim();
     let found = match app.store.user_by_name(name.to_owned()).await? {
         Some(user) => user,
-        None => match app.store.create_user(name, new.role.unwrap_or(Role::User)).await {
-            Ok(user) => {
-                app.announce(by, None, UserCreated::new(user.id, by.clone()));
-                return Ok(user);
-            }
+        None => match app.sign_in.add_user(name, new.role.unwrap_or(Role::User), None, act.clone()).await {
+            Ok(user) => return Ok(user),
             // Somebody else was faster.
-            Err(CreateError::Conflict { .. }) => {
+            Err(SignInError::Create(CreateError::Conflict { .. })) => {
                 let user = app.store.user_by_name(name.to_owned()).await?;
                 user.ok_or_else(|| ApiError::internal("a person whose name is taken is not there"))?
             }
-            Err(error) => return Err(refused(error, "/user")),
+            Err(SignInError::Create(error)) => return Err(refused(error, "/user")),
+            Err(error) => return Err(error.into()),
         },
     };
     match new.role {
-        Some(role) if role != found.role => Err(ApiError::conflict(
-            "role_differs",
-            format!("`{}` is there already, with the role `{}`", found.name, found.role.as_str()),
-        )
-        .hint("leave `role` out, or take another name")),
+        Some(role) if role != found.role => Err(role_differs(&found)),
         _ => Ok(found),
     }
+}
+
+fn role_differs(user: &User) -> ApiError {
+    let message = format!("`{}` is there already, with the role `{}`", user.name, user.role.as_str());
+    ApiError::conflict("role_differs", message).hint("leave `role` out, or change it: `plexichat user role`")
 }
 
 impl From<CreateTokenError> for ApiError {
@@ -174,6 +190,12 @@ impl From<CreateTokenError> for ApiError {
         match error {
             CreateTokenError::Scope(_) | CreateTokenError::NoScope => finding("/scopes", &message),
             CreateTokenError::Expired => finding("/expires_in", &message),
+            CreateTokenError::TooMany => {
+                Self::conflict("too_many_tokens", message).hint("revoke one that is not needed")
+            }
+            CreateTokenError::NoUser => {
+                Self::conflict("account_disabled", message).hint("enable it first: `plexichat user enable`")
+            }
             CreateTokenError::Create(error) => refused(error, "/name"),
             error => Self::internal(error),
         }

@@ -3,6 +3,7 @@
 
 pub mod act;
 pub(crate) mod mentions;
+pub mod people;
 pub mod rooms;
 pub mod rows;
 pub mod scheduled;
@@ -13,6 +14,10 @@ pub mod sqlite;
 pub(crate) mod testing;
 
 pub use act::Act;
+pub use people::{
+    ChangeError, Credential, InvitationId, InvitationInfo, NewSession, NewUser, RegisterError, SessionError, SessionId,
+    SessionInfo, StoredSession,
+};
 pub use rooms::{
     AccessChange, Member, MemberRole, NewRoom, Person, Room, RoomChange, RoomError, RoomFilter, RoomKind, RoomPage,
     Unread,
@@ -21,6 +26,6 @@ pub use rows::{CreateError, NewToken, Role, Scope, StoredToken, TokenId, TokenIn
 pub use scheduled::{Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState};
 pub use search::{Hit, InvalidWords, Piece, SearchPage, SearchQuery, Words};
 pub use sqlite::{
-    Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, InvalidAnchor, OpenError, Store,
+    Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, InvalidAnchor, OpenError, Rotation, Store,
     check_file, snapshot, verify_audit_file,
 };

@@ -8,6 +8,7 @@ use plexichat::message::{Actor, Time};
 use plexichat::store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 /// The longest name of a room, a person or a token, in characters.
@@ -48,6 +49,9 @@ pub struct User {
     pub role: Role,
     /// When it was made.
     pub created_at: Time,
+    /// Since when the person may not come in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Time>,
 }
 
 impl User {
@@ -181,7 +185,7 @@ pub enum CreateError {
         name: String,
     },
     /// The name cannot be one.
-    #[error("the name of a {what} has 1 to {NAME_MAX} characters and no control characters")]
+    #[error("the name of a {what} has 1 to {NAME_MAX} characters, all of which can be seen")]
     Name {
         /// What it would have been.
         what: &'static str,
@@ -197,10 +201,19 @@ pub enum CreateError {
 /// [`CreateError::Name`] where nothing is left, or too much, or something that cannot be shown.
 pub(crate) fn clean_name(what: &'static str, name: &str) -> Result<String, CreateError> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+    let name: String = name.nfc().collect();
+    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(is_deceptive) {
         return Err(CreateError::Name { what });
     }
-    Ok(name.to_owned())
+    Ok(name)
+}
+
+/// Whether a character cannot be seen and changes how others are shown, so that one name could pass for another.
+fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0001}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -222,6 +235,16 @@ mod tests {
         check(" \n ", None);
         check("a\0b", None);
         check("a\nb", None);
+    }
+
+    /// Fault 67: overrides of the direction and characters without width make no second `admin`.
+    #[test]
+    fn names_do_not_pass_for_others() {
+        for hidden in ['\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\u{ad}', '\u{e0041}'] {
+            check(&format!("ad{hidden}min"), None);
+        }
+        check("u\u{308}ber", Some("über"));
+        check("👩\u{200d}💻", Some("👩\u{200d}💻"));
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl MessageStore for History {
 }
 
 fn somebody() -> User {
-    User { id: UserId::new(), name: "somebody".into(), role: Role::User, created_at: Time::now() }
+    User { id: UserId::new(), name: "somebody".into(), role: Role::User, created_at: Time::now(), disabled_at: None }
 }
 
 struct Fixture {

@@ -42,7 +42,7 @@ pub(super) fn look(connection: &Connection, room: RoomId, user: Option<UserId>) 
     connection
         .prepare_cached(
             "SELECT number, kind, policy, revision,
-                    (SELECT role FROM users WHERE id = ?2 AND disabled_at IS NULL AND deleted_at IS NULL),
+                    (SELECT role FROM users WHERE id = ?2 AND disabled_at IS NULL),
                     (SELECT role FROM members WHERE room = rooms.number AND user_id = ?2)
              FROM rooms WHERE id = ?1 AND deleted_at IS NULL",
         )?

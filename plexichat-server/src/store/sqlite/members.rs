@@ -101,7 +101,7 @@ pub(super) fn insert_member(
     let inserted = connection
         .prepare_cached(
             "INSERT INTO members (room, user_id, role, joined_at)
-             SELECT ?1, id, ?3, ?4 FROM users WHERE id = ?2 AND deleted_at IS NULL",
+             SELECT ?1, id, ?3, ?4 FROM users WHERE id = ?2",
         )?
         .execute((room, user.as_bytes(), role.as_str(), now.as_micros()))?;
     connection

@@ -8,6 +8,7 @@ mod audit;
 mod chain;
 mod changes;
 mod completion;
+mod invitations;
 mod members;
 mod messages;
 mod migrations;
@@ -19,7 +20,9 @@ mod readers;
 mod rooms;
 mod scheduled;
 mod search;
+mod sessions;
 mod snapshot;
+mod tokens;
 mod values;
 mod writer;
 
@@ -41,6 +44,7 @@ pub use audit::Audit;
 pub use chain::{Anchor, AuditFinding, AuditQuery, AuditReport, AuditRow, InvalidAnchor, verify_audit_file};
 use changes::Tx;
 use readers::Readers;
+pub use sessions::Rotation;
 pub use snapshot::{check_file, snapshot};
 use writer::Writer;
 
@@ -88,7 +92,8 @@ impl Store {
         }
         let outbox = Arc::<OnceLock<_>>::default();
         let writer = Writer::start(opened.connection, report, outbox.clone())?;
-        let inner = Inner { writer, readers, remembered: Remembered::default(), scheduled: Arc::default(), broken, outbox };
+        let inner =
+            Inner { writer, readers, remembered: Remembered::default(), scheduled: Arc::default(), broken, outbox };
         Ok(Self { inner: Arc::new(inner) })
     }
 

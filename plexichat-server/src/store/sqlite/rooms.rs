@@ -22,7 +22,7 @@ use crate::store::{Act, CreateError};
 /// What [`room`] reads; `?1` is whoever looks.
 const COLUMNS: &str = "
     rooms.id, rooms.kind, rooms.name, rooms.topic, rooms.policy, rooms.revision, rooms.created_at, rooms.created_by,
-    members.role, (SELECT role FROM users WHERE id = ?1 AND disabled_at IS NULL AND deleted_at IS NULL),
+    members.role, (SELECT role FROM users WHERE id = ?1 AND disabled_at IS NULL),
     (SELECT coalesce(max(seq), 0) FROM messages WHERE room = rooms.number),
     (SELECT max((SELECT coalesce(max(number), 0) FROM messages), (SELECT coalesce(max(number), 0) FROM changes),
                 (SELECT finished FROM outbox)))";

@@ -150,7 +150,7 @@ async fn names_are_taken_once() {
     assert_eq!(names(None, 10).await, ["another", "general"]);
     assert_eq!(names(None, 1).await, ["another"]);
     assert_eq!(names(Some("another"), 10).await, ["general"]);
-    assert!(!bench.store.remove_token(TokenId::new(), None).await.expect("looks"));
+    assert!(!bench.store.remove_token(TokenId::new(), None, Act::system()).await.expect("looks"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

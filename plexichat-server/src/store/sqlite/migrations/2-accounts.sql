@@ -2,7 +2,8 @@
 -- `password` is a PHC string (argon2id); NULL where nobody can sign in with one.
 ALTER TABLE users ADD COLUMN password TEXT;
 ALTER TABLE users ADD COLUMN disabled_at INTEGER;
-ALTER TABLE users ADD COLUMN deleted_at INTEGER;
+-- Names that differ in case only are one name.
+CREATE INDEX users_by_lower_name ON users (lower(name));
 
 -- What a browser holds. `hash` is SHA-256 of the cookie's secret, which is made anew now and then.
 CREATE TABLE sessions (
