@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::descriptor::Hook;
+
 /// The two halves of EICAR's test file. Apart, so that no virus scanner objects to this source or to the bundle.
 const EICAR: [&str; 2] = [r"X5O!P%@AP[4\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"];
 
@@ -35,6 +37,14 @@ impl Canary {
     /// A file with this content.
     pub fn file(name: impl Into<Cow<'static, str>>, bytes: impl Into<Vec<u8>>) -> Self {
         Self { name: name.into(), kind: CanaryKind::File(bytes.into()) }
+    }
+
+    /// The hook that is shown it.
+    pub fn hook(&self) -> Hook {
+        match self.kind {
+            CanaryKind::Message(_) => Hook::ScanMessage,
+            CanaryKind::File(_) => Hook::ScanFile,
+        }
     }
 
     /// EICAR's test file, which every virus scanner knows and which harms nobody.

@@ -187,6 +187,17 @@ pub enum FailMode {
     Open,
 }
 
+impl FailMode {
+    /// The word for it in settings and manifests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Quarantine => "quarantine",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// An event handler, as the macro saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventSpec {

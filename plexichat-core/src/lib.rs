@@ -56,6 +56,8 @@ pub mod secret;
 #[cfg(feature = "host")]
 pub mod settings;
 #[cfg(feature = "host")]
+pub mod standing;
+#[cfg(feature = "host")]
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

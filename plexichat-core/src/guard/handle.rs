@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -9,7 +10,7 @@ use futures_util::future::BoxFuture;
 use super::{Blame, Call, CallError, Guard};
 use crate::capability::Scope;
 use crate::cause::Cause;
-use crate::descriptor::{Descriptor, Instance};
+use crate::descriptor::{Descriptor, Hook, Instance};
 use crate::id::PluginName;
 use crate::incident::{Counters, LastError};
 use crate::settings::{IsolationLevel, Timeouts};
@@ -21,6 +22,8 @@ pub struct PluginHandle {
     scope: Arc<Scope>,
     guard: Arc<Guard>,
     timeouts: Timeouts,
+    /// The hooks that let a sample pass which they must object to, a bit for each.
+    blind: AtomicU8,
 }
 
 impl PluginHandle {
@@ -31,7 +34,7 @@ impl PluginHandle {
         guard: Arc<Guard>,
         timeouts: Timeouts,
     ) -> Self {
-        Self { descriptor, instance, scope, guard, timeouts }
+        Self { descriptor, instance, scope, guard, timeouts, blind: AtomicU8::new(0) }
     }
 
     /// The plugin's name.
@@ -72,6 +75,20 @@ impl PluginHandle {
     /// Whether it is not asked at the moment, because it failed too often of late.
     pub fn is_open(&self) -> bool {
         self.guard.is_open()
+    }
+
+    /// Whether this hook of the instance let a sample pass that it must object to, and has not objected to all since.
+    pub fn is_blind(&self, hook: Hook) -> bool {
+        self.blind.load(Ordering::Acquire) & bit(hook) != 0
+    }
+
+    /// This hook let a sample pass, or has objected to all of them. Whether that is new.
+    pub(crate) fn set_blind(&self, hook: Hook, blind: bool) -> bool {
+        let before = match blind {
+            true => self.blind.fetch_or(bit(hook), Ordering::AcqRel),
+            false => self.blind.fetch_and(!bit(hook), Ordering::AcqRel),
+        };
+        (before & bit(hook) != 0) != blind
     }
 
     /// Calls the plugin. `what` names the call in the log. A call that returns an error that blames the plugin counts as a
@@ -140,6 +157,10 @@ impl PluginHandle {
     pub(crate) fn instance(&self) -> &Arc<dyn Instance> {
         &self.instance
     }
+}
+
+const fn bit(hook: Hook) -> u8 {
+    1 << hook as u8
 }
 
 impl fmt::Debug for PluginHandle {

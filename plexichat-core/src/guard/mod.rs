@@ -345,9 +345,14 @@ impl Guard {
 
     /// Tells of something that went wrong: one line in the log, one event, and what the operator sees.
     pub(crate) fn report(&self, fault: Fault, what: &'static str, message: &str, milliseconds: u64) {
+        tracing::warn!(plugin = %self.plugin, hook = what, milliseconds, ?fault, "{message}");
+        self.keep(fault, what, message, milliseconds);
+    }
+
+    /// The same without the line, which is written already.
+    fn keep(&self, fault: Fault, what: &'static str, message: &str, milliseconds: u64) {
         self.vitals.count(fault);
         self.vitals.set_last_error(what, fault, message);
-        tracing::warn!(plugin = %self.plugin, hook = what, milliseconds, ?fault, "{message}");
         self.incidents.tell(Incident {
             plugin: self.plugin.clone(),
             guard: self.id,
@@ -418,9 +423,14 @@ impl Guard {
             }
             Some((fault, message)) => {
                 let milliseconds = watchdog::milliseconds_since(began);
-                self.report(fault, what, &message, milliseconds);
-                if let Some(trip) = self.with_breaker(|breaker| breaker.failure(is_probe, Instant::now())) {
-                    self.tell_trip(trip, what, milliseconds);
+                match self.with_breaker(|breaker| breaker.failure(is_probe, Instant::now())) {
+                    None => self.report(fault, what, &message, milliseconds),
+                    // One line for one call: whoever looks for why a message was refused finds it once.
+                    Some(trip) => {
+                        tracing::warn!(plugin = %self.plugin, hook = what, milliseconds, ?fault, "{message}; {}", words(trip));
+                        self.keep(fault, what, &message, milliseconds);
+                        self.keep_trip(trip, what, milliseconds);
+                    }
                 }
             }
         }
@@ -428,18 +438,18 @@ impl Guard {
     }
 
     fn tell_trip(&self, trip: Trip, what: &'static str, milliseconds: u64) {
+        tracing::warn!(plugin = %self.plugin, hook = what, milliseconds, "{}", words(trip));
+        self.keep_trip(trip, what, milliseconds);
+    }
+
+    fn keep_trip(&self, trip: Trip, what: &'static str, milliseconds: u64) {
         let last = self.vitals.last_error().map(|error| format!("; the last failure: {}", error.message));
-        let last = last.unwrap_or_default();
-        match trip {
-            Trip::Opened => {
-                let message = format!("it failed too often: it is not asked for 30 s{last}");
-                self.report(Fault::BreakerOpened, what, &message, milliseconds);
-            }
-            Trip::Quarantine => {
-                let message = format!("it failed too often again and again: it waits for an operator{last}");
-                self.report(Fault::Quarantined, what, &message, milliseconds);
-            }
-        }
+        let message = format!("{}{}", words(trip), last.unwrap_or_default());
+        let fault = match trip {
+            Trip::Opened => Fault::BreakerOpened,
+            Trip::Quarantine => Fault::Quarantined,
+        };
+        self.keep(fault, what, &message, milliseconds);
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -497,6 +507,14 @@ impl From<Lost> for CallError {
             Lost::TimedOut => Self::Timeout,
             Lost::Stopped => Self::Stopped,
         }
+    }
+}
+
+/// What a trip means, for the operator.
+fn words(trip: Trip) -> &'static str {
+    match trip {
+        Trip::Opened => "it failed too often: it is not asked for 30 s",
+        Trip::Quarantine => "it failed too often again and again: it waits for an operator",
     }
 }
 

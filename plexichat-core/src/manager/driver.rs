@@ -60,6 +60,7 @@ impl PluginManager {
             }
         }
         let booted = self.perform(Command::Boot, &Actor::system()).await;
+        self.started.notify_one();
         for (name, state) in self.board().lifecycle.states() {
             if let State::Blocked { cause } = state {
                 tracing::warn!(plugin = %name, "the plugin is to run and cannot yet: {cause}");
@@ -251,7 +252,12 @@ impl PluginManager {
         let snapshot = {
             let board = self.board();
             let running = board.live.values().map(|live| live.running()).collect();
-            Snapshot::new(running, &self.parts.catalog, self.expected(&board))
+            let expected = self.expected(&board);
+            let is_wanted = |name: &PluginName| {
+                board.live.contains_key(name) || expected.iter().any(|(_, missing)| missing.plugin == *name)
+            };
+            self.standing.keep(is_wanted);
+            Snapshot::new(running, &self.parts.catalog, expected, self.standing.clone())
         };
         self.parts.plugins.swap(Arc::new(snapshot))
     }

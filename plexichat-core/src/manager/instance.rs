@@ -57,6 +57,10 @@ impl Live {
         Running { plugin: self.plugin.clone(), mailbox: self.mailbox.clone(), hooks: self.hooks.clone() }
     }
 
+    pub(super) fn hooks(&self) -> &[RunningHook] {
+        &self.hooks
+    }
+
     pub(super) fn counters(&self) -> Counters {
         let waiting_events = self.mailbox.as_ref().map_or(0, |mailbox| mailbox.len());
         Counters { waiting_events, ..self.plugin.counters() }
@@ -200,7 +204,10 @@ impl PluginManager {
         let cause = match started {
             Ok(Ok(instance)) => {
                 let plugin = Arc::new(PluginHandle::new(descriptor, instance, scope, guard, settings.timeouts));
-                return Ok(self.live(plugin, &settings.hooks, before));
+                let live = self.live(plugin, &settings.hooks, before);
+                // Before anybody relies on it.
+                self.check_canaries_of(&live.plugin, &live.hooks).await;
+                return Ok(live);
             }
             Ok(Err(error)) => {
                 let cause = error.to_string();

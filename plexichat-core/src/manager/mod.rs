@@ -1,6 +1,7 @@
 //! The plugin manager: which plugins run, and with which configuration. Decides by [`lifecycle`](crate::lifecycle), acts by
 //! its driver. Knows no network and no store behind its ports.
 
+mod canaries;
 mod configure;
 mod driver;
 mod incidents;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 use crate::capability::chat::ChatPort;
 use crate::capability::clock::Clock;
@@ -27,12 +29,15 @@ use crate::lifecycle::{Command, Facts, Lifecycle, Need, State};
 use crate::manifest::Manifest;
 use crate::message::Actor;
 use crate::permission::PermissionSet;
+use crate::pipeline::Announcer;
 use crate::plugin::Health;
 use crate::problem::Problem;
 use crate::settings::Settings;
+use crate::standing::Standing;
 use crate::store::{PluginData, PluginRecord, PluginStore};
 use crate::watchdog::Patience;
 
+pub use self::canaries::Missed;
 pub use self::info::{BreakerState, Grants, ManagerError, PluginConfig, PluginInfo};
 use self::instance::Live;
 use self::snapshot::Snapshot;
@@ -67,6 +72,9 @@ pub struct PluginManager {
     linked: BTreeMap<PluginName, &'static Descriptor>,
     incidents: Incidents,
     patience: Patience,
+    standing: Arc<Standing>,
+    /// Told once the plugins that are to run have been started.
+    started: Arc<Notify>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
     board: Mutex<Board>,
@@ -98,9 +106,20 @@ impl PluginManager {
             let facts = facts(descriptor, &linked, granted(descriptor, &parts.settings, None));
             board.lifecycle.add(name.clone(), State::Linked, false, facts);
         }
-        let changing = tokio::sync::Mutex::default();
-        let manager = Arc::new(Self { parts, linked, incidents, patience, changing, board: Mutex::new(board) });
+        let (bus, clock, started) = (parts.bus.clone(), parts.clock.clone(), Arc::new(Notify::new()));
+        let standing = Arc::new(Standing::new(clock.clone(), move |event| bus.announce(event)));
+        let manager = Arc::new(Self {
+            parts,
+            linked,
+            incidents,
+            patience,
+            standing,
+            started: started.clone(),
+            changing: tokio::sync::Mutex::default(),
+            board: Mutex::new(board),
+        });
         incidents::listen(&manager, received);
+        canaries::watch(&manager, started, clock);
         manager
     }
 

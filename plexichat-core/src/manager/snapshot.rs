@@ -11,6 +11,7 @@ use crate::event::catalog::NAMES;
 use crate::event::local::Mailbox;
 use crate::guard::PluginHandle;
 use crate::id::PluginName;
+use crate::standing::{HookMeter, Standing};
 
 /// A hook of a running plugin.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct HookEntry {
     pub max_bytes: u64,
     /// What happens to the message where the call fails.
     pub on_error: FailMode,
+    /// What is counted of it.
+    pub meter: Arc<HookMeter>,
 }
 
 /// A hook of a plugin that the operator wants to run, or must, and that does not: it failed to start, was quarantined, gave
@@ -72,19 +75,26 @@ pub struct Snapshot {
     commands: HashMap<&'static str, (Arc<PluginHandle>, usize)>,
     subscribers: HashMap<&'static str, Vec<Subscriber>>,
     to_all: Vec<Subscriber>,
+    standing: Arc<Standing>,
 }
 
 impl Snapshot {
     /// What these plugins give; `expected` has the hooks that messages are not to pass without, whether they run or not.
-    pub(crate) fn new(running: Vec<Running>, catalog: &Catalog, expected: Vec<(Hook, MissingHook)>) -> Self {
-        let mut snapshot = Self::default();
+    pub(crate) fn new(
+        running: Vec<Running>,
+        catalog: &Catalog,
+        expected: Vec<(Hook, MissingHook)>,
+        standing: Arc<Standing>,
+    ) -> Self {
+        let mut snapshot = Self { standing, ..Self::default() };
         for entry in &running {
             for (index, command) in entry.plugin.descriptor().commands.iter().enumerate() {
                 snapshot.commands.insert(command.name, (entry.plugin.clone(), index));
             }
             for RunningHook { hook, timeout, max_bytes, on_error } in entry.hooks.iter().copied() {
                 let plugin = entry.plugin.clone();
-                let entry = HookEntry { plugin, timeout, max_bytes, on_error };
+                let meter = snapshot.standing.meter(plugin.name(), hook);
+                let entry = HookEntry { plugin, timeout, max_bytes, on_error, meter };
                 snapshot.hooks.entry(hook).or_default().push(entry);
             }
         }
@@ -112,10 +122,17 @@ impl Snapshot {
         self.missing.get(&hook).map_or(&[], Vec::as_slice)
     }
 
-    /// A plugin that does not run and without whose hook no message passes.
+    /// A plugin without whose hook no message passes, and that does not run or has gone blind.
     pub fn closed_by(&self, hook: Hook) -> Option<&PluginName> {
-        let closing = self.missing(hook).iter().find(|missing| missing.on_error == FailMode::Closed);
-        closing.map(|missing| &missing.plugin)
+        let missing = self.missing(hook).iter().find(|missing| missing.on_error == FailMode::Closed);
+        let is_blind = |entry: &&HookEntry| entry.on_error == FailMode::Closed && entry.plugin.is_blind(hook);
+        let blind = || self.hooks(hook).iter().find(is_blind).map(|entry| entry.plugin.name());
+        missing.map(|missing| &missing.plugin).or_else(blind)
+    }
+
+    /// How the scanners stand, and what is counted of them.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     /// The plugin that answers a command, and the command's index in its descriptor.

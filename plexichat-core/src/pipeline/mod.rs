@@ -40,7 +40,7 @@ pub use self::ports::{
     Access, Announcer, Commit, Committed, Fanout, MessageStore, Outbox, Outcome, Posting, RoomPolicy,
 };
 pub use self::refusal::Refusal;
-pub use self::scan_file::{FileContent, FileReport, FileVerdict};
+pub use self::scan_file::{FileContent, FileReport, FileScan, FileVerdict, ScanFileError};
 
 use self::limits::Limiter;
 use self::ports::Tail;
@@ -135,11 +135,10 @@ impl Pipeline {
         self.check_reply(&received).await?;
         let mut admitted = received.admit();
 
-        // One snapshot for both stages, and no guard of it across a wait: plugins may be swapped meanwhile.
-        let plugins = self.plugins.load_full();
-        let passed = scan::rewrite(&plugins, &mut admitted, self.limiter.text_bytes()).await?;
+        let scanning = self.scanning(admitted.room_id()).await?;
+        let passed = scan::rewrite(&scanning, &mut admitted, self.limiter.text_bytes()).await?;
         self.limiter.check_size(admitted.incoming())?;
-        scan::scan(&plugins, admitted, passed).await.map_err(|refused| self.announce_refused(refused))
+        scan::scan(&scanning, admitted, passed).await.map_err(|refused| self.announce_refused(refused))
     }
 
     fn too_deep(&self, incoming: &Incoming) -> Refusal {

@@ -2,17 +2,21 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::Pipeline;
+use super::scan::{Scanning, Unanswered, tell_refused};
 use crate::descriptor::{FailMode, Hook};
 use crate::file::{FileBody, FileMeta, FileSource};
 use crate::id::PluginName;
-use crate::manager::snapshot::{HookEntry, Snapshot};
-use crate::message::{Finding, ScanError, Verdict};
+use crate::manager::snapshot::HookEntry;
+use crate::message::{Finding, Verdict};
+use crate::standing::Failure;
+use crate::store::StoreError;
 
 /// A file's content, to be read as often as there are scanners.
 #[async_trait]
@@ -31,6 +35,37 @@ pub struct FileReport {
     pub verdict: FileVerdict,
     /// What each found, or why it could not look.
     pub findings: Vec<(PluginName, Finding)>,
+    /// What each said that had an opinion.
+    pub scans: Vec<FileScan>,
+    /// Why the scanner in [`FileVerdict::Unavailable`] has no opinion, where no line of the log says so yet.
+    untold: Option<Failure>,
+}
+
+/// What one scanner said of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileScan {
+    /// Which.
+    pub plugin: PluginName,
+    /// `allow`, `flag`, `quarantine` or `reject`.
+    pub verdict: &'static str,
+    /// The threats by name.
+    pub threats: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+}
+
+impl FileScan {
+    fn new(plugin: &PluginName, verdict: &Verdict, took: Duration) -> Self {
+        let (verdict, finding) = match verdict {
+            Verdict::Allow => ("allow", None),
+            Verdict::Flag(finding) => ("flag", Some(finding)),
+            Verdict::Quarantine(finding) => ("quarantine", Some(finding)),
+            Verdict::Reject(finding) => ("reject", Some(finding)),
+        };
+        let threats = finding.map(|finding| finding.threats.clone()).unwrap_or_default();
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        Self { plugin: plugin.clone(), verdict, threats, milliseconds }
+    }
 }
 
 /// What the scanners' opinions, and the policies of those that have none, come to. The strictest counts, in this order.
@@ -77,42 +112,81 @@ impl FileReport {
     }
 
     /// A scanner without an opinion: its policy decides.
-    fn add_failed(&mut self, plugin: &PluginName, on_error: FailMode, too_large: bool) {
-        let code = if too_large { "too_large" } else { "scanner_unavailable" };
+    fn add_failed(&mut self, scanning: &Scanning, plugin: &PluginName, on_error: FailMode, failure: Failure) {
+        let too_large = failure == Failure::TooLarge;
         let verdict = match on_error {
-            FailMode::Closed => FileVerdict::Unavailable { plugin: plugin.clone(), too_large },
+            FailMode::Closed => {
+                let first = !matches!(self.verdict, FileVerdict::Unavailable { .. } | FileVerdict::Infected(_));
+                // One line is enough, whoever wrote it.
+                self.untold = Some(failure).filter(|failure| !failure.is_told() && (first || self.untold.is_some()));
+                FileVerdict::Unavailable { plugin: plugin.clone(), too_large }
+            }
             FailMode::Quarantine if too_large => FileVerdict::Held,
             FailMode::Quarantine => FileVerdict::Waiting,
-            FailMode::Open => FileVerdict::Unscanned,
+            FailMode::Open => {
+                scanning.count_unscanned(plugin, HOOK);
+                FileVerdict::Unscanned
+            }
+        };
+        let code = match on_error {
+            _ if too_large => "too_large",
+            FailMode::Open => "unscanned",
+            FailMode::Closed | FailMode::Quarantine => "scanner_unavailable",
         };
         self.add(plugin, verdict, Some(Finding::new(code)));
     }
+}
+
+/// Why nothing is known of a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScanFileError {
+    /// It cannot be read, which is no scanner's fault.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// The store does not say who has a say in the room.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Pipeline {
     /// Asks every scanner about a file. The first rejection drops the calls that still run.
     ///
     /// # Errors
-    /// The file cannot be read, which is no scanner's fault: nothing is known of it.
+    /// [`ScanFileError`]: nothing is known of it.
     ///
     /// # Cancel safety
     /// The scanners' calls are dropped with this one; nothing else happened.
-    pub async fn scan_file(&self, file: &Arc<FileMeta>, content: &Arc<dyn FileContent>) -> io::Result<FileReport> {
-        let plugins = self.plugins.load_full();
-        scan(&plugins, file, content).await
+    pub async fn scan_file(
+        &self,
+        file: &Arc<FileMeta>,
+        content: &Arc<dyn FileContent>,
+    ) -> Result<FileReport, ScanFileError> {
+        let scanning = self.scanning(file.room_id).await?;
+        let report = scan(&scanning, file, content).await?;
+        if let FileVerdict::Unavailable { plugin, .. } = &report.verdict
+            && let Some(failure) = report.untold
+        {
+            tell_refused("a file", plugin, HOOK, failure);
+        }
+        Ok(report)
     }
 }
 
-async fn scan(plugins: &Snapshot, file: &Arc<FileMeta>, content: &Arc<dyn FileContent>) -> io::Result<FileReport> {
-    let mut report = FileReport { verdict: FileVerdict::Clean, findings: Vec::new() };
-    for missing in plugins.missing(Hook::ScanFile) {
-        report.add_failed(&missing.plugin, missing.on_error, false);
+const HOOK: Hook = Hook::ScanFile;
+
+async fn scan(scanning: &Scanning, file: &Arc<FileMeta>, content: &Arc<dyn FileContent>) -> io::Result<FileReport> {
+    let mut report = FileReport { verdict: FileVerdict::Clean, findings: Vec::new(), scans: Vec::new(), untold: None };
+    for (plugin, on_error) in scanning.absent(HOOK) {
+        report.add_failed(scanning, &plugin, on_error, Failure::Absent);
     }
-    let entries = plugins.hooks(Hook::ScanFile).iter();
-    let mut verdicts: FuturesUnordered<_> =
-        entries.map(|entry| async move { (entry, ask(entry, file, content).await) }).collect();
-    while let Some((entry, asked)) = verdicts.next().await {
+    let entries = scanning.entries(HOOK).iter();
+    let mut verdicts: FuturesUnordered<_> = entries
+        .map(|entry| async move { (entry, Instant::now(), ask(scanning, entry, file, content).await) })
+        .collect();
+    while let Some((entry, began, asked)) = verdicts.next().await {
         let plugin = entry.plugin.name();
+        report.scans.extend(asked.as_ref().ok().map(|verdict| FileScan::new(plugin, verdict, began.elapsed())));
         match asked {
             Ok(Verdict::Allow) => {}
             Ok(Verdict::Flag(finding)) => report.add(plugin, FileVerdict::Clean, Some(finding)),
@@ -121,29 +195,28 @@ async fn scan(plugins: &Snapshot, file: &Arc<FileMeta>, content: &Arc<dyn FileCo
                 report.add(plugin, FileVerdict::Infected(plugin.clone()), Some(finding));
                 break;
             }
-            Err(Unjudged::Unreadable(error)) => return Err(error),
-            Err(Unjudged::TooLarge) => report.add_failed(plugin, entry.on_error, true),
-            Err(Unjudged::Failed) => report.add_failed(plugin, entry.on_error, false),
+            Err(Unanswered::Unreadable(why)) => return Err(io::Error::other(why)),
+            Err(Unanswered::Failed(failure)) => {
+                report.add_failed(scanning, plugin, scanning.on_error(plugin, entry.on_error), failure);
+            }
         }
     }
     Ok(report)
 }
 
-/// Why there is no opinion. Where the scanner failed the guard has told the operator.
-enum Unjudged {
-    TooLarge,
-    Failed,
-    Unreadable(io::Error),
-}
-
-async fn ask(entry: &HookEntry, file: &Arc<FileMeta>, content: &Arc<dyn FileContent>) -> Result<Verdict, Unjudged> {
+async fn ask(
+    scanning: &Scanning,
+    entry: &HookEntry,
+    file: &Arc<FileMeta>,
+    content: &Arc<dyn FileContent>,
+) -> Result<Verdict, Unanswered> {
     if file.size > entry.max_bytes {
-        return Err(Unjudged::TooLarge);
+        return Err(scanning.unanswered(entry, HOOK, Failure::TooLarge));
     }
-    let mut source = content.open().await.map_err(Unjudged::Unreadable)?;
-    let timeout = entry.timeout + Hook::ScanFile.extra_time(file.size);
+    let mut source = content.open().await.map_err(|error| Unanswered::Unreadable(error.to_string()))?;
+    let timeout = entry.timeout + HOOK.extra_time(file.size);
     let file = file.clone();
-    let call = entry.plugin.call(Hook::ScanFile.as_str(), timeout, move |instance| {
+    let call = scanning.ask(entry, HOOK, timeout, move |instance| {
         Box::pin(async move {
             match instance.security() {
                 Some(security) => security.scan_file(&file, FileBody::new(&mut *source)).await,
@@ -151,10 +224,5 @@ async fn ask(entry: &HookEntry, file: &Arc<FileMeta>, content: &Arc<dyn FileCont
             }
         })
     });
-    match call.await {
-        Ok(Ok(verdict)) => Ok(verdict),
-        Ok(Err(ScanError::TooLarge)) => Err(Unjudged::TooLarge),
-        Ok(Err(ScanError::Unreadable(why))) => Err(Unjudged::Unreadable(io::Error::other(why))),
-        Ok(Err(_)) | Err(_) => Err(Unjudged::Failed),
-    }
+    call.await
 }

@@ -11,7 +11,7 @@ static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Keeps every line from now on. Plugins log on threads of their own, so this is the whole process's; where a test set a
 /// subscriber before, that one stays.
-pub(super) fn keep() {
+pub fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = tracing::subscriber::set_global_default(Keep);
@@ -19,7 +19,7 @@ pub(super) fn keep() {
 }
 
 /// The lines that contain the text.
-pub(super) fn with(text: &str) -> Vec<String> {
+pub fn with(text: &str) -> Vec<String> {
     let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
     lines.iter().filter(|line| line.contains(text)).cloned().collect()
 }

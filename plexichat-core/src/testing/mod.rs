@@ -7,9 +7,10 @@ pub mod compliance;
 pub mod conformance;
 mod ends;
 mod fault;
+mod files;
 mod host;
 pub mod http;
-mod logs;
+pub mod logs;
 mod running;
 
 use std::future::Future;

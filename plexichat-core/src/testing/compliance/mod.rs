@@ -66,6 +66,11 @@ macro_rules! compliance {
             }
 
             #[test]
+            fn samples_are_objected_to() -> $crate::testing::TestResult {
+                subject().samples_are_objected_to()
+            }
+
+            #[test]
             fn commands_answer_without_arguments() -> $crate::testing::TestResult {
                 subject().commands_answer_without_arguments()
             }

@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::Subject;
 use crate::descriptor::{Descriptor, FailMode, Hook, Registered};
+use crate::pipeline::FileVerdict;
+use crate::plugin::security::Security;
 use crate::testing::fault::{self, Fault};
 use crate::testing::host::TestHost;
 use crate::testing::running::RunningPlugin;
@@ -64,6 +66,27 @@ impl<P: Registered> Subject<P> {
                 self.strike(&plugin, method).await.map_err(|error| format!("a panic in `{method}`: {error}"))?;
             }
             Ok(())
+        })
+    }
+
+    /// A scanner objects to every sample that it names, through a hook that it has.
+    ///
+    /// # Errors
+    /// Where it lets one pass.
+    pub fn samples_are_objected_to(&self) -> TestResult {
+        crate::testing::run(async {
+            let plugin = self.start().await?;
+            let running = plugin.host().manager.snapshot().plugin(&P::DESCRIPTOR.plugin_name()).cloned();
+            let samples = running.as_ref().and_then(|running| running.instance().security()).map(Security::canaries);
+            let homeless = samples.iter().flatten().find(|sample| P::DESCRIPTOR.hook(sample.hook()).is_none());
+            if let Some(sample) = homeless {
+                let hook = sample.hook().as_str();
+                return Err(format!("`{}` names the {sample:?} and has no `{hook}`", P::DESCRIPTOR.name).into());
+            }
+            match plugin.check_canaries().await.as_slice() {
+                [] => self.is_well(&plugin),
+                missed => Err(format!("`{}` lets samples pass: {missed:?}", P::DESCRIPTOR.name).into()),
+            }
         })
     }
 
@@ -130,16 +153,26 @@ impl<P: Registered> Subject<P> {
             Some(command) => format!("/{}", command.name),
             None => "hello".to_owned(),
         };
+        if method == Hook::ScanFile.as_str() {
+            let report = plugin.scan_file("a.txt", *b"hello").await?;
+            return match (P::DESCRIPTOR.hook(Hook::ScanFile).map(|policy| policy.on_error), &report.verdict) {
+                (Some(FailMode::Quarantine), FileVerdict::Waiting) => Ok(()),
+                // `open` needs the operator's word too, who said nothing.
+                (Some(FailMode::Closed | FailMode::Open), FileVerdict::Unavailable { .. }) => Ok(()),
+                (policy, verdict) => Err(format!("the policy is {policy:?}, and the file is {verdict:?}").into()),
+            };
+        }
         let posted = plugin.post("alice", &text).await;
         let policy = [Hook::RewriteMessage, Hook::ScanMessage]
             .into_iter()
             .find(|hook| hook.as_str() == method)
             .and_then(|hook| descriptor.hook(hook));
         match (policy.map(|policy| policy.on_error), &posted) {
-            (Some(FailMode::Closed), Ok(_)) => {
+            // `open` needs the operator's word too, who said nothing.
+            (Some(FailMode::Closed | FailMode::Open), Ok(_)) => {
                 return Err("the message went through, and the hook's policy is `closed`".into());
             }
-            (Some(FailMode::Closed), Err(_)) | (_, Ok(_)) => {}
+            (Some(FailMode::Closed | FailMode::Open), Err(_)) | (_, Ok(_)) => {}
             (_, Err(refusal)) => return Err(format!("a message was refused: {refusal}").into()),
         }
         plugin.idle().await?;
