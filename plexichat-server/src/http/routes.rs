@@ -13,8 +13,8 @@ use axum::handler::Handler;
 use super::app::App;
 use super::auth::{Needs, authorize};
 use super::{
-    audit, bundle, health, invitations, members, messages, openapi, plugins, presence, rooms, scheduled, search,
-    sign_in, stream, system, tokens, users, websocket,
+    audit, bundle, health, invitations, members, message, messages, openapi, plugins, presence, quarantine, rooms,
+    scheduled, search, sign_in, stream, system, tokens, users, websocket,
 };
 use crate::store::{Role, Scope};
 
@@ -133,6 +133,50 @@ pub(crate) fn table() -> Vec<Route> {
         row(Get, "/api/v1/search", READ, "Find messages by their words, the newest first", &[], search::search),
         row(Get, "/api/v1/rooms/{id}/messages", READ, "Read a part of the history", &[], messages::history),
         row(Post, "/api/v1/rooms/{id}/messages", WRITE, "Send a message", &[429, 507], messages::send),
+        row(Get, "/api/v1/messages/{id}", READ, "Show a message", &[], message::show),
+        row(Patch, "/api/v1/messages/{id}", WRITE, "Edit one's message", &[409, 412, 429, 507], message::edit),
+        row(Delete, "/api/v1/messages/{id}", WRITE, "Delete a message", &[429, 507], message::delete),
+        row(Get, "/api/v1/messages/{id}/reactions", READ, "Who reacted to a message", &[], message::reactions),
+        row(
+            Put,
+            "/api/v1/messages/{id}/reactions/{emoji}",
+            WRITE,
+            "React to a message",
+            &[409, 422, 429, 507],
+            message::react,
+        ),
+        row(
+            Delete,
+            "/api/v1/messages/{id}/reactions/{emoji}",
+            WRITE,
+            "Take a reaction back",
+            &[422, 429, 507],
+            message::take_back,
+        ),
+        row(
+            Get,
+            "/api/v1/quarantine",
+            READ,
+            "List the messages that are held back where one moderates",
+            &[],
+            quarantine::list,
+        ),
+        row(
+            Post,
+            "/api/v1/quarantine/{id}/release",
+            WRITE,
+            "Deliver a message that is held back",
+            &[409, 507],
+            quarantine::release,
+        ),
+        row(
+            Post,
+            "/api/v1/quarantine/{id}/reject",
+            WRITE,
+            "Delete a message that is held back",
+            &[409, 507],
+            quarantine::reject,
+        ),
         row(Get, "/api/v1/rooms/{id}/stream", READ, "Follow a room as server-sent events", &[409], stream::follow),
         row(Get, "/api/v1/presence", READ, "Who is here", &[], presence::list),
         row(Get, "/api/v1/ws", READ, "Open a WebSocket", &[426], websocket::open),

@@ -22,7 +22,9 @@ pub use rooms::{
     AccessChange, Member, MemberRole, NewRoom, Person, Room, RoomChange, RoomError, RoomFilter, RoomKind, RoomPage,
     Unread,
 };
-pub use rows::{CreateError, NewToken, Role, Scope, StoredToken, TokenId, TokenInfo, User};
+pub use rows::{
+    CreateError, HeldFinding, HeldMessage, NewToken, Reacted, Role, Scope, StoredToken, TokenId, TokenInfo, User,
+};
 pub use scheduled::{Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState};
 pub use search::{Hit, InvalidWords, Piece, SearchPage, SearchQuery, Words};
 pub use sqlite::{

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use plexichat::id::{InvalidId, UserId};
-use plexichat::message::{Actor, Time};
+use plexichat::id::{InvalidId, PluginName, UserId};
+use plexichat::message::{Actor, Finding, StoredRow, Time};
 use plexichat::store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -150,6 +150,38 @@ pub struct TokenInfo {
     /// Until when it counts; for ever where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+}
+
+/// A message that is held back, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldMessage {
+    /// The message.
+    pub message: StoredRow,
+    /// What scanners found; `scanner_unavailable` where one failed.
+    pub findings: Vec<HeldFinding>,
+    /// Its place among all messages.
+    #[serde(skip)]
+    pub number: u64,
+}
+
+/// What one scanner found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldFinding {
+    /// The scanner's plugin.
+    pub plugin: PluginName,
+    /// What it found.
+    pub finding: Finding,
+}
+
+/// Somebody's reaction to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reacted {
+    /// With what.
+    pub emoji: String,
+    /// Who.
+    pub by: Actor,
+    /// When.
+    pub created_at: Time,
 }
 
 /// A token to be stored.

@@ -8,6 +8,7 @@ mod audit;
 mod chain;
 mod changes;
 mod completion;
+mod held;
 mod invitations;
 mod members;
 mod messages;
