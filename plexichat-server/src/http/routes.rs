@@ -62,10 +62,10 @@ pub(crate) fn table() -> Vec<Route> {
             "/api/v1/auth/register",
             PUBLIC,
             "Make an account for oneself, and sign in",
-            &[403, 409, 429, 507],
+            &[403, 409, 507],
             sign_in::register,
         ),
-        row(Post, "/api/v1/auth/login", PUBLIC, "Sign in with a password", &[401, 403, 429, 507], sign_in::log_in),
+        row(Post, "/api/v1/auth/login", PUBLIC, "Sign in with a password", &[401, 403, 507], sign_in::log_in),
         row(Post, "/api/v1/auth/logout", WRITE, "End the session that asks", &[409, 507], sign_in::log_out),
         row(Get, "/api/v1/auth/me", READ, "Who one is", &[], sign_in::me),
         row(Put, "/api/v1/auth/password", WRITE, "Change one's password", &[507], sign_in::change_password),
@@ -245,8 +245,6 @@ fn described(describe: impl FnOnce(&mut Operation)) -> impl FnOnce(TransformOper
 fn common_statuses(path: &str, needs: Needs, takes_body: bool) -> impl Iterator<Item = u16> {
     let always = [400, 429, 500, 503];
     let guarded: &[u16] = if needs == Needs::Nothing { &[] } else { &[401, 403] };
-    let always = [400, 500, 503];
-    let guarded: &[u16] = if needs == Needs::Nothing { &[] } else { &[401, 403, 429] };
     let named: &[u16] = if path.contains('{') { &[404] } else { &[] };
     let with_body: &[u16] = if takes_body { &[408, 413, 415, 422] } else { &[] };
     always.into_iter().chain(guarded.iter().chain(named).chain(with_body).copied())
