@@ -11,6 +11,7 @@ mod faults;
 mod http;
 mod kill;
 mod lifecycle;
+mod live;
 mod long;
 mod message;
 mod pipeline;

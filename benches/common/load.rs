@@ -73,7 +73,7 @@ async fn one_connection(address: SocketAddr, request: Vec<u8>, end: Instant) -> 
 }
 
 /// Whether head and body have arrived.
-fn is_whole(answer: &[u8]) -> bool {
+pub(crate) fn is_whole(answer: &[u8]) -> bool {
     let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
     let text = std::str::from_utf8(&answer[..head]).unwrap();
     let length = text.lines().find_map(|line| {

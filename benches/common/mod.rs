@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 pub(crate) mod bare;
+pub(crate) mod broadcast;
+pub(crate) mod listeners;
 pub(crate) mod load;
 pub(crate) mod process;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 pub(crate) mod client;
+pub(crate) mod events;
 pub(crate) mod history;
 mod history_tests;
 pub(crate) mod load;
