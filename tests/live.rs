@@ -57,7 +57,7 @@ async fn typing_is_told_to_the_others_once_in_a_while() {
     let nowhere = "01890c6e-8b5a-7cc0-98c4-dc0c0c07398f";
     typist.send(json!({ "type": "typing", "room_id": nowhere })).await;
     let error = typist.next_of("error").await;
-    assert_eq!((&error["room_id"], &error["error"]["code"]), (&json!(nowhere), &json!("not_found")), "{error}");
+    assert_eq!((&error["room_id"], &error["error"]["code"]), (&json!(nowhere), &json!("room_not_found")), "{error}");
     assert_eq!(client.history(&room).await.len(), 1, "typing is stored nowhere");
 }
 
@@ -134,7 +134,7 @@ async fn a_stream_of_events_goes_on_where_it_was() {
     let path = format!("/api/v1/rooms/{room}/stream");
     let answer = client.request_with("GET", &path, &Value::Null, &[("last-event-id", "x")]).await.unwrap();
     answer.error(400, "bad_last_event_id");
-    client.get("/api/v1/rooms/01890c6e-8b5a-7cc0-98c4-dc0c0c07398f/stream").await.error(404, "not_found");
+    client.get("/api/v1/rooms/01890c6e-8b5a-7cc0-98c4-dc0c0c07398f/stream").await.error(404, "room_not_found");
     client.with_token(None).get(&path).await.error(401, "unauthorized");
 }
 
@@ -231,9 +231,7 @@ fn resident(server: &Server) -> u64 {
 /// Fault 76: of so many who listen one does not read. It alone is cut off; the others get every message in order, and the
 /// server holds less than a mebibyte for each.
 pub(crate) async fn one_does_not_read(count: usize, messages: usize) {
-    let server = Setup::new()
-        .config("[server.limits]\nmessages_per_second = 100000\nmessage_burst = 100000\n")
-        .start();
+    let server = Setup::new().config("[server.limits]\nmessages_per_second = 100000\nmessage_burst = 100000\n").start();
     let client = server.client();
     let room = client.room("lobby").await;
     let before = resident(&server);

@@ -11,6 +11,8 @@ async fn a_thousand_kills() {
 #[ignore = "takes minutes: `cargo xtask test --long` runs it"]
 async fn a_thousand_power_cuts() {
     crate::power::survives(1000).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: `cargo xtask test --long` runs it"]
 async fn two_thousand_listen_and_one_does_not_read() {

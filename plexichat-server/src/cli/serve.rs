@@ -31,8 +31,8 @@ use crate::http::places::Places;
 use crate::http::tls::{Tls, TlsError};
 use crate::http::{self, App, BundleInfo, accept};
 use crate::indexer;
-use crate::live::beat;
 use crate::live::hub::Hub;
+use crate::live::{beat, entry};
 use crate::outbox::Outbox;
 use crate::ports::SystemClock;
 use crate::scheduler;
@@ -159,6 +159,7 @@ async fn serve(
     let presence = tokio::spawn(beat::tell_presence(app.hub.clone(), host.bus.clone(), stopping.clone()));
     let scheduling = tokio::spawn(scheduler::run(store.clone(), host.pipeline.clone(), stopping.clone()));
     let indexing = tokio::spawn(indexer::run(store.clone(), stopping.clone()));
+    let entry = tokio::spawn(entry::keep(app.hub.clone(), app.store.clone(), stopping.clone()));
     let places = Arc::new(Places::default());
     let service =
         Service { router: http::service(&app), edge: app.edge.clone(), tls: tls.clone(), places: places.clone() };
@@ -217,6 +218,7 @@ async fn serve(
     }
     upkeep.abort();
     presence.abort();
+    entry.abort();
     let _ = std::fs::remove_file(data_dir.path().join(ADDRESS_FILE));
     if ended.is_ok() {
         tracing::info!("stopped");

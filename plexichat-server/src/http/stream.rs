@@ -80,12 +80,14 @@ pub(crate) async fn follow(
     let listening = Listening {
         room: address.id,
         from,
-        principal: caller,
+        principal: caller.clone(),
         authenticator: app.authenticator.clone(),
         hub: app.hub.clone(),
         stopping: app.stopping.clone(),
     };
     let events = listening.stream().map_err(|error| ApiError::conflict("too_many_rooms", error.to_string()))?;
+    // Whoever was put out since the first look was not listening yet, and nobody would end it.
+    check_readable(&app, caller.actor(), address.id).await?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         // What stands between must hand on each event as it comes.

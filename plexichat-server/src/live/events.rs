@@ -66,6 +66,8 @@ struct Speaking {
     frames: Frames,
     position: Position,
     begun: bool,
+    /// The client was told that it is put out of the room.
+    over: bool,
     batch: Vec<Frame>,
     keep_alive: Interval,
     ended: BoxFuture<'static, AuthError>,
@@ -89,7 +91,8 @@ impl Drop for Counted {
 }
 
 impl Listening {
-    /// The events as they are sent. It ends when the server stops and when the token counts no more.
+    /// The events as they are sent. It ends when the server stops, when the token counts no more, and when
+    /// its person may read the room no more.
     ///
     /// # Errors
     /// [`TooManyRooms`], which one room cannot be.
@@ -103,6 +106,7 @@ impl Listening {
             frames,
             position: self.from,
             begun: false,
+            over: false,
             batch: Vec::new(),
             keep_alive,
             ended: Box::pin(async move { authenticator.ended(&principal).await }),
@@ -120,6 +124,9 @@ impl Speaking {
         if !std::mem::replace(&mut self.begun, true) {
             // An identifier at once: who is cut off before the first event loses nothing either.
             return Some(format!("retry: 1000\n{}: listening\n\n", self.identifier()).into());
+        }
+        if self.over {
+            return None;
         }
         loop {
             tokio::select! {
@@ -143,9 +150,10 @@ impl Speaking {
         for frame in std::mem::take(&mut self.batch) {
             match frame.place {
                 Place::None => {}
+                Place::Out => self.over = true,
                 Place::Message(seq) => self.position.seq = seq,
             }
-            if frame.place != Place::None {
+            if matches!(frame.place, Place::Message(_)) {
                 text.push_str(&self.identifier());
             }
             // JSON has no line ends of its own, so that one line is enough.

@@ -25,6 +25,8 @@ pub enum Place {
     None,
     /// To the message with this `seq`.
     Message(u64),
+    /// Out of it.
+    Out,
 }
 
 /// What is written, with the name of its type as `type` beside its own members. A message has the members that the REST
@@ -60,6 +62,10 @@ pub(super) enum Content<'a> {
     Gap {
         room_id: RoomId,
         from_seq: u64,
+    },
+    /// The connection listens to the room no more, because its person may not.
+    Unsubscribed {
+        room_id: RoomId,
     },
     Typing {
         room_id: RoomId,
@@ -97,6 +103,7 @@ impl Content<'_> {
         let text = text.map_err(|error| StoreError::Failed(format!("writing a frame: {error}")))?;
         let place = match self {
             Self::Message(row) => Place::Message(row.seq),
+            Self::Unsubscribed { .. } => Place::Out,
             _ => Place::None,
         };
         Ok(Frame { text: text.into(), place })

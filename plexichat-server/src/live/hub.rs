@@ -76,6 +76,17 @@ impl Hub {
         self.pass(room, user.id, &Content::Typing { room_id: room, user: Named { id: user.id, name: &user.name } });
     }
 
+    /// What is listened to in this room, or in all of them, by this person, or by everybody.
+    pub(super) fn listening(&self, room: Option<RoomId>, user: Option<UserId>) -> Vec<(RoomId, Subscriber)> {
+        let rooms = self.inner.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        let named = rooms.iter().filter(|(name, _)| room.is_none_or(|room| room == **name));
+        let all = named.flat_map(|(name, listeners)| listeners.iter().map(|listener| (*name, listener)));
+        let wanted = all.filter(|(_, listener)| user.is_none_or(|user| user == listener.user));
+        wanted
+            .map(|(room, connection)| (room, Subscriber { hub: self.inner.clone(), connection: connection.clone() }))
+            .collect()
+    }
+
     /// Whether somebody is here.
     pub fn status(&self, user: UserId) -> Status {
         self.inner.presence().status(user)
@@ -175,15 +186,32 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Listens to the room no more. Frames of it that are in the queue already are sent still.
-    pub fn unsubscribe(&self, room: RoomId) {
+    /// Whose connection it is.
+    pub fn user(&self) -> UserId {
+        self.connection.user
+    }
+
+    /// Listens to the room no more, and tells the client: its person may not any more.
+    pub(super) fn put_out(&self, room: RoomId) {
+        if self.unsubscribe(room) {
+            match (Content::Unsubscribed { room_id: room }).write() {
+                Ok(frame) => self.connection.put(self.connection.state(), &frame),
+                Err(error) => tracing::error!(%error, "telling a connection that it is out"),
+            }
+        }
+    }
+
+    /// Listens to the room no more; whether it did. Frames of it that are in the queue already are sent still.
+    pub fn unsubscribe(&self, room: RoomId) -> bool {
         let mut rooms = self.hub.rooms.write().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.connection.state();
-        if state.rooms.remove(&room).is_some() {
+        let listened = state.rooms.remove(&room).is_some();
+        if listened {
             state.behind.retain(|behind| behind.room != room);
             leave(&mut rooms, room, &self.connection);
             self.hub.presence().leave(self.connection.user, room);
         }
+        listened
     }
 
     /// Notes whether anybody attends the connection. It is attended until the client says otherwise.

@@ -1,6 +1,7 @@
 //! Who listens now, and what they missed.
 
 pub(crate) mod beat;
+pub(crate) mod entry;
 pub(crate) mod events;
 mod flood;
 pub mod frame;

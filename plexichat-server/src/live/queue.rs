@@ -105,7 +105,8 @@ impl Connection {
         self.put(state, frame);
     }
 
-    fn put(&self, mut state: MutexGuard<'_, State>, frame: &Frame) {
+    /// Takes a frame into the queue, whatever waits there.
+    pub(super) fn put(&self, mut state: MutexGuard<'_, State>, frame: &Frame) {
         state.bytes += frame.text.len();
         state.put += 1;
         state.queue.push_back(frame.clone());

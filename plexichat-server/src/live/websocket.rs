@@ -380,12 +380,18 @@ impl Speaker<'_> {
 
     async fn subscribe(&self, room: RoomId, after_seq: Option<u64>) -> Result<(), ApiError> {
         match self.access(room).await? {
-            Access::None => Err(Refusal::NoRoom.into()),
+            Access::None => return Err(Refusal::NoRoom.into()),
             Access::Read | Access::Write | Access::Moderate => self
                 .subscriber
                 .subscribe(room, after_seq)
-                .map_err(|error| ApiError::conflict("too_many_rooms", error.to_string())),
+                .map_err(|error| ApiError::conflict("too_many_rooms", error.to_string()))?,
         }
+        // Whoever was put out between the two was not listening yet, and nobody would end it.
+        if self.access(room).await? == Access::None {
+            self.subscriber.unsubscribe(room);
+            return Err(Refusal::NoRoom.into());
+        }
+        Ok(())
     }
 
     /// Tells the room that its person is typing. What comes too often is passed over: a key press is no mistake.

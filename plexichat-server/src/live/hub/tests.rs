@@ -201,6 +201,73 @@ async fn only_the_joined_rooms_are_heard() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_put_out_is_told_and_hears_no_more() {
+    let fixture = Fixture::new();
+    let (room, other) = (RoomId::new(), RoomId::new());
+    let (one, mut frames) = fixture.hub.connect(&somebody());
+    let (two, mut others) = fixture.hub.connect(&somebody());
+    for room in [room, other] {
+        one.subscribe(room, None).expect("room");
+        two.subscribe(room, None).expect("room");
+    }
+    assert_eq!(fixture.hub.listening(None, None).len(), 4);
+    assert_eq!(fixture.hub.listening(Some(room), None).len(), 2);
+    assert_eq!(fixture.hub.listening(None, Some(one.user())).len(), 2);
+    let found = fixture.hub.listening(Some(room), Some(one.user()));
+    found.iter().for_each(|(room, subscriber)| subscriber.put_out(*room));
+    fixture.post(room);
+    fixture.post(other);
+    let heard = all(&mut frames).await;
+    assert_eq!(heard[0], serde_json::json!({ "type": "unsubscribed", "room_id": room }));
+    assert_eq!(heard[1]["room_id"], other.to_string());
+    assert_eq!(heard.len(), 2);
+    assert_eq!(all(&mut others).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_stored_gives_way() {
+    let fixture = Fixture::new();
+    let room = RoomId::new();
+    let (typist, listener) = (somebody(), somebody());
+    let (subscriber, mut frames) = fixture.hub.connect(&listener);
+    subscriber.subscribe(room, None).expect("room");
+    fixture.hub.typing(room, &listener);
+    (0..10 * QUEUE_FRAMES).for_each(|_| fixture.hub.typing(room, &typist));
+    assert!(frames.connection.state().queue.len() < QUEUE_FRAMES);
+    (0..QUEUE_FRAMES).for_each(|_| fixture.post(room));
+    let heard = all(&mut frames).await;
+    let frame = serde_json::json!({
+        "type": "typing", "room_id": room, "user": { "id": typist.id, "name": "somebody" }
+    });
+    assert_eq!(heard[0], frame);
+    assert_eq!(seqs(&heard), (1..=QUEUE_FRAMES as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_here_is_told_where_both_listen() {
+    let fixture = Fixture::new();
+    let (room, other) = (RoomId::new(), RoomId::new());
+    let (one, two) = (somebody(), somebody());
+    let (first, mut frames) = fixture.hub.connect(&one);
+    first.subscribe(room, None).expect("room");
+    let (second, others) = fixture.hub.connect(&two);
+    second.subscribe(room, None).expect("room");
+    second.subscribe(other, None).expect("room");
+    let changes = fixture.hub.tell_presence(std::time::Instant::now(), 10);
+    assert_eq!(changes, [(one.id, Status::Online), (two.id, Status::Online)]);
+    let frame = |status| serde_json::json!({ "type": "presence", "user_id": two.id, "status": status });
+    assert_eq!(all(&mut frames).await, [frame("online")]);
+    second.attend(true);
+    second.attend(true);
+    fixture.hub.tell_presence(std::time::Instant::now(), 10);
+    assert_eq!(all(&mut frames).await, [frame("away")]);
+    drop(others);
+    fixture.hub.tell_presence(std::time::Instant::now() + Duration::from_secs(6), 10);
+    assert_eq!(all(&mut frames).await, [frame("offline")]);
+    assert_eq!(fixture.hub.status(two.id), Status::Offline);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_connection_is_bounded_and_misses_nothing() {
     let fixture = Fixture::new();
     let room = RoomId::new();
