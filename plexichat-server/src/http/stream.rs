@@ -32,6 +32,8 @@ pub(crate) struct From {
     /// The `seq` of the last message that the client has; what was missed since comes first. Where nothing is said, the
     /// stream begins with what comes from now on. The header `Last-Event-ID` comes before it.
     after_seq: Option<u64>,
+    /// The number of the last change that the client has: edits, deletions and reactions that it missed since come then.
+    after_change: Option<u64>,
 }
 
 /// `Last-Event-ID`: what a browser got last, where it comes back.
@@ -69,12 +71,19 @@ pub(crate) async fn follow(
     LastEvent(last): LastEvent,
 ) -> Result<Events, ApiError> {
     check_readable(&app, caller.actor(), address.id).await?;
-    let from = match (last, from.after_seq) {
-        (Some(last), _) => last,
-        (None, Some(seq)) => Position { seq, change: 0 },
-        (None, None) => {
-            let last = app.store.history(address.id, None, None, 1).await?;
-            Position { seq: last.last().map_or(0, |row| row.seq), change: 0 }
+    let from = match last {
+        Some(last) => last,
+        None => {
+            // Before the history is looked at: what changes meanwhile is told.
+            let change = match from.after_change {
+                Some(change) => change,
+                None => app.store.last_change().await?,
+            };
+            let seq = match from.after_seq {
+                Some(seq) => seq,
+                None => app.store.history(address.id, None, None, 1).await?.last().map_or(0, |row| row.seq),
+            };
+            Position { seq, change }
         }
     };
     let listening = Listening {

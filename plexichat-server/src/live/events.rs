@@ -98,7 +98,7 @@ impl Listening {
     /// [`TooManyRooms`], which one room cannot be.
     pub(crate) fn stream(self) -> Result<impl Stream<Item = Bytes> + Send + 'static, TooManyRooms> {
         let (subscriber, frames) = self.hub.connect(self.principal.user());
-        subscriber.subscribe(self.room, Some(self.from.seq))?;
+        subscriber.subscribe(self.room, Some(self.from.seq), Some(self.from.change))?;
         let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (authenticator, principal) = (self.authenticator, self.principal);
@@ -152,8 +152,9 @@ impl Speaking {
                 Place::None => {}
                 Place::Out => self.over = true,
                 Place::Message(seq) => self.position.seq = seq,
+                Place::Change(number) => self.position.change = number,
             }
-            if matches!(frame.place, Place::Message(_)) {
+            if matches!(frame.place, Place::Message(_) | Place::Change(_)) {
                 text.push_str(&self.identifier());
             }
             // JSON has no line ends of its own, so that one line is enough.

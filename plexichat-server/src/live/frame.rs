@@ -25,6 +25,8 @@ pub enum Place {
     None,
     /// To the message with this `seq`.
     Message(u64),
+    /// To the change with this number.
+    Change(u64),
     /// Out of it.
     Out,
 }
@@ -62,6 +64,9 @@ pub(super) enum Content<'a> {
     Gap {
         room_id: RoomId,
         from_seq: u64,
+        /// Where the changes were too many or are not kept any more: go on after this one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        change: Option<u64>,
     },
     /// The connection listens to the room no more, because its person may not.
     Unsubscribed {
@@ -103,8 +108,12 @@ impl Content<'_> {
         let text = text.map_err(|error| StoreError::Failed(format!("writing a frame: {error}")))?;
         let place = match self {
             Self::Message(row) => Place::Message(row.seq),
+            Self::MessageUpdated { change, .. }
+            | Self::MessageDeleted { change, .. }
+            | Self::Reaction { change, .. }
+            | Self::Gap { change: Some(change), .. } => Place::Change(*change),
             Self::Unsubscribed { .. } => Place::Out,
-            _ => Place::None,
+            Self::Gap { change: None, .. } | Self::Typing { .. } | Self::Presence { .. } => Place::None,
         };
         Ok(Frame { text: text.into(), place })
     }

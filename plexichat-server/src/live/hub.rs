@@ -7,22 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use plexichat::id::{RoomId, UserId};
 use plexichat::message::StoredRow;
-use plexichat::pipeline::{Change, Fanout, Message, MessageStore, Stored};
+use plexichat::pipeline::{Change, ChangeRow, Fanout, Message, MessageStore, Stored};
 use plexichat::store::StoreError;
 
 use super::frame::{Content, Frame, Named};
+use super::missed;
 use super::presence::{News, Presence, Status};
-use super::queue::{BATCH_BYTES, Behind, Connection, Standing};
+use super::queue::{Behind, Connection, Road, Standing};
 use crate::store::User;
 
 /// How many rooms one connection may listen to.
 pub(super) const ROOMS: usize = 1000;
-
-/// How many missed messages are sent before the client is told to read the rest itself.
-const CATCH_UP: u32 = 1000;
-
-/// How many missed messages are read at once.
-const PAGE: u32 = 32;
 
 /// Everybody who listens. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -117,10 +112,18 @@ impl Hub {
     }
 
     fn tell(&self, row: &StoredRow) {
-        let Some(listeners) = self.inner.listeners(row.room_id) else { return };
-        match Content::Message(row).write() {
-            Ok(frame) => listeners.iter().for_each(|listener| listener.offer(row.room_id, row.seq, &frame)),
-            Err(error) => tracing::error!(%error, message = %row.id, "delivering a message"),
+        self.deliver_all(row.room_id, Road::Messages, row.seq, &Content::Message(row));
+    }
+
+    fn tell_change(&self, change: &ChangeRow) {
+        self.deliver_all(change.room_id, Road::Changes, change.number, &Content::of_change(change));
+    }
+
+    fn deliver_all(&self, room: RoomId, road: Road, number: u64, content: &Content<'_>) {
+        let Some(listeners) = self.inner.listeners(room) else { return };
+        match content.write() {
+            Ok(frame) => listeners.iter().for_each(|listener| listener.offer(room, road, number, &frame)),
+            Err(error) => tracing::error!(%error, %room, number, "delivering a message or a change"),
         }
     }
 }
@@ -142,24 +145,24 @@ impl Fanout for Hub {
     }
 
     fn changed(&self, change: &Change) {
-        let change = change.row();
-        let Some(listeners) = self.inner.listeners(change.room_id) else { return };
-        match Content::of_change(change).write() {
-            Ok(frame) => listeners.iter().for_each(|listener| listener.pass(&frame)),
-            Err(error) => tracing::error!(%error, change = change.number, "delivering a change"),
-        }
+        self.tell_change(change.row());
     }
 }
 
 impl Subscriber {
-    /// Listens to a room: to the messages after this one, those that were missed first; where none is named, to what
-    /// comes from now on. Joining again starts anew.
+    /// Listens to a room: to the messages after this one and the changes after this one, those that were missed first;
+    /// where none is named, to what comes from now on. Joining again starts anew.
     ///
     /// Whether the connection may read the room is the caller's to ask.
     ///
     /// # Errors
     /// [`TooManyRooms`].
-    pub fn subscribe(&self, room: RoomId, after_seq: Option<u64>) -> Result<(), TooManyRooms> {
+    pub fn subscribe(
+        &self,
+        room: RoomId,
+        after_seq: Option<u64>,
+        after_change: Option<u64>,
+    ) -> Result<(), TooManyRooms> {
         // Both locks, so that the lists and the connection never tell different stories.
         let mut rooms = self.hub.rooms.write().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.connection.state();
@@ -173,8 +176,9 @@ impl Subscriber {
         state.joins += 1;
         let join = state.joins;
         state.behind.retain(|behind| behind.room != room);
-        state.rooms.insert(room, Standing { join, sent: after_seq, delivered: 0, catching_up: None });
-        if after_seq.is_some() {
+        let standing = Standing::new(join, after_seq, after_change);
+        state.rooms.insert(room, standing);
+        if standing.missing().is_some() {
             state.fall_behind(room);
         }
         if new {
@@ -261,50 +265,45 @@ impl Frames {
 
     /// Sends some of what was missed in a room.
     async fn catch_up(&self, behind: Behind, frames: &mut Vec<Frame>, limit: usize) -> Result<(), StoreError> {
-        let standing = self.connection.state().standing(behind).copied();
+        let before = self.connection.state().standing(behind).copied();
         // Without one it was left meanwhile, and with it went its turn.
-        let Some(Standing { sent: Some(sent), delivered: before, catching_up, .. }) = standing else { return Ok(()) };
-        let left = CATCH_UP.saturating_sub(catching_up.unwrap_or(0)).clamp(1, PAGE);
-        let limit = u32::try_from(limit).unwrap_or(PAGE).clamp(1, left);
-        let page = self.hub.store.history(behind.room, Some(sent), None, limit).await?;
-        let is_last = page.len() < limit as usize;
-        let mut written = Vec::with_capacity(page.len());
-        let mut bytes = 0;
-        let mut last = sent;
-        for row in &page {
-            let frame = Content::Message(row).write()?;
-            bytes += frame.text.len();
-            if bytes > BATCH_BYTES && !written.is_empty() {
-                break;
-            }
-            last = row.seq;
-            written.push(frame);
-        }
-        let is_last = is_last && written.len() == page.len();
+        let Some(mut before) = before else { return Ok(()) };
+        let page = missed::read(&*self.hub.store, behind.room, &before, limit).await?;
 
         let mut state = self.connection.state();
         let Some(standing) = state.standing(behind) else { return Ok(()) };
-        let sent = last;
-        let count = standing.catching_up.unwrap_or(0) + written.len() as u32;
-        standing.sent = Some(sent);
-        standing.catching_up = Some(count);
-        // Whatever was delivered before the page was read is on it, so only what was delivered since can be missing.
-        let caught_up = is_last && standing.delivered <= sent.max(before);
-        let too_far = !caught_up && count >= CATCH_UP;
-        if caught_up || too_far {
-            standing.sent = Some(sent.max(standing.delivered));
+        let mut gap = None;
+        if let Some(page) = &page {
+            let count = standing.catching_up.unwrap_or(0) + page.frames.len() as u32;
+            standing.catching_up = Some(if page.begins_anew { 0 } else { count });
+            let delivered_before = before.cursor(page.road).delivered;
+            let cursor = standing.cursor(page.road);
+            // Whatever was delivered before the last page was read is on it, or not shown any more.
+            cursor.sent = Some(if page.is_last { page.upto.max(delivered_before) } else { page.upto });
+            cursor.is_settled |= page.is_last;
+            if page.road == Road::Messages && count >= missed::CATCH_UP && standing.missing() == Some(Road::Messages) {
+                gap = Some(Content::Gap { room_id: behind.room, from_seq: page.upto + 1, change: None });
+                let cursor = &mut standing.messages;
+                cursor.sent = Some(page.upto.max(cursor.delivered));
+                cursor.is_settled = true;
+                standing.catching_up = Some(0);
+            }
+        }
+        let is_done = standing.missing().is_none();
+        if is_done {
             standing.catching_up = None;
         }
         state.behind.pop_front();
-        if !caught_up && !too_far {
+        if !is_done {
             // The other rooms have their turn first.
             state.behind.push_back(behind);
         }
         drop(state);
-        frames.extend(written);
-        if too_far {
-            metrics::counter!("plexichat_live_gaps_total").increment(1);
-            frames.push(Content::Gap { room_id: behind.room, from_seq: sent + 1 }.write()?);
+        let gaps = usize::from(gap.is_some()) + usize::from(page.as_ref().is_some_and(|page| page.begins_anew));
+        metrics::counter!("plexichat_live_gaps_total").increment(gaps as u64);
+        frames.extend(page.into_iter().flat_map(|page| page.frames));
+        if let Some(gap) = gap {
+            frames.push(gap.write()?);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod flood;
 pub mod frame;
 pub mod hub;
 mod meter;
+mod missed;
 pub mod presence;
 mod queue;
 pub(crate) mod websocket;

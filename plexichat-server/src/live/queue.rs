@@ -48,12 +48,66 @@ pub(super) struct State {
 pub(super) struct Standing {
     /// Tells a room that was left and joined again from the one before.
     pub(super) join: u64,
-    /// The last message that is in the queue or was sent; nothing where it listens from now on.
-    pub(super) sent: Option<u64>,
-    /// The last message that was delivered since it joined, sent or not.
-    pub(super) delivered: u64,
-    /// How many missed messages were sent since it fell behind; nothing where it is not behind.
+    /// By `seq`.
+    pub(super) messages: Cursor,
+    /// By the numbers of changes.
+    pub(super) changes: Cursor,
+    /// How many missed messages or changes were sent since it fell behind; nothing where it is not behind.
     pub(super) catching_up: Option<u32>,
+}
+
+/// What a room's listeners are told: new messages, and what befalls those that they have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Road {
+    Messages,
+    Changes,
+}
+
+/// How far a connection got on one road.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor {
+    /// The last that is in the queue or was sent; nothing where it listens from now on.
+    pub(super) sent: Option<u64>,
+    /// The last that was delivered since it joined, sent or not.
+    pub(super) delivered: u64,
+    /// Whether what was missed before it joined was read to its end.
+    pub(super) is_settled: bool,
+}
+
+impl Cursor {
+    fn new(after: Option<u64>) -> Self {
+        Self { sent: after, delivered: 0, is_settled: after.is_none() }
+    }
+
+    /// Whether something is to be read from the store.
+    fn is_behind(&self) -> bool {
+        self.sent.is_some_and(|sent| !self.is_settled || self.delivered > sent)
+    }
+}
+
+impl Standing {
+    /// What the client says that it has already.
+    pub(super) fn new(join: u64, after_seq: Option<u64>, after_change: Option<u64>) -> Self {
+        Self { join, messages: Cursor::new(after_seq), changes: Cursor::new(after_change), catching_up: None }
+    }
+
+    /// What is to be read next, while it catches up. Messages first: a change may be of one of them.
+    pub(super) fn missing(&self) -> Option<Road> {
+        if self.messages.is_behind() {
+            Some(Road::Messages)
+        } else if self.changes.is_behind() {
+            Some(Road::Changes)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn cursor(&mut self, road: Road) -> &mut Cursor {
+        match road {
+            Road::Messages => &mut self.messages,
+            Road::Changes => &mut self.changes,
+        }
+    }
 }
 
 /// A room to be read from the store.
@@ -75,23 +129,27 @@ impl Connection {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a delivered message into the queue, or notes that it is to be read from the store.
-    pub(super) fn offer(&self, room: RoomId, seq: u64, frame: &Frame) {
+    /// Takes what was delivered into the queue, or notes that it is to be read from the store.
+    pub(super) fn offer(&self, room: RoomId, road: Road, number: u64, frame: &Frame) {
         let mut state = self.state();
         let full = state.queue.len() >= QUEUE_FRAMES
             || (state.bytes + frame.text.len() > QUEUE_BYTES && !state.queue.is_empty());
         let Some(standing) = state.rooms.get_mut(&room) else { return };
-        standing.delivered = standing.delivered.max(seq);
-        if standing.catching_up.is_some() || standing.sent.is_some_and(|sent| seq <= sent) {
+        let is_catching_up = standing.catching_up.is_some();
+        let cursor = standing.cursor(road);
+        cursor.delivered = cursor.delivered.max(number);
+        if cursor.sent.is_some_and(|sent| number <= sent) {
             return;
         }
-        if full {
-            standing.sent = Some(standing.sent.unwrap_or(seq.saturating_sub(1)));
-            state.fall_behind(room);
-            metrics::counter!("plexichat_live_lags_total").increment(1);
+        if is_catching_up || full {
+            cursor.sent.get_or_insert(number.saturating_sub(1));
+            if !is_catching_up {
+                state.fall_behind(room);
+                metrics::counter!("plexichat_live_lags_total").increment(1);
+            }
             return;
         }
-        standing.sent = Some(seq);
+        cursor.sent = Some(number);
         self.put(state, frame);
     }
 

@@ -80,6 +80,7 @@ enum ClientFrame {
     Subscribe {
         room_id: RoomId,
         after_seq: Option<u64>,
+        after_change: Option<u64>,
     },
     Send {
         room_id: RoomId,
@@ -116,6 +117,8 @@ enum ServerFrame<'a> {
     Hello {
         user: &'a User,
         server: &'a Server,
+        /// The last change of all: whoever subscribes after it misses none.
+        change: u64,
         limits: HelloLimits,
     },
     Ack {
@@ -244,7 +247,10 @@ impl Session {
         let (subscriber, mut frames) = self.hub.connect(self.principal.user());
         let mut watch =
             Watch { stopping: self.stopping.clone(), ended: Box::pin(self.authenticator.ended(&self.principal)) };
-        if let Err(end) = watch.send(sink.send(Message::text(self.hello()))).await {
+        let Ok(change) = self.store.last_change().await else {
+            return End::Close(CloseCode::Again, "the store cannot be read for now");
+        };
+        if let Err(end) = watch.send(sink.send(Message::text(self.hello(change)))).await {
             return end;
         }
         let mut speaker = Speaker { session: self, subscriber, typing: flood::Typing::default() };
@@ -298,7 +304,7 @@ impl Session {
         }
     }
 
-    fn hello(&self) -> String {
+    fn hello(&self, change: u64) -> String {
         let limits = HelloLimits {
             frame_bytes: FRAME_MAX,
             text_bytes: self.text_bytes,
@@ -307,7 +313,7 @@ impl Session {
             rooms: super::hub::ROOMS,
             typing_seconds: flood::TYPING_EVERY.as_secs(),
         };
-        text(&ServerFrame::Hello { user: self.principal.user(), server: &self.server, limits })
+        text(&ServerFrame::Hello { user: self.principal.user(), server: &self.server, change, limits })
     }
 
     fn answer(&self, key: &str, result: Result<Outcome, Refusal>) -> String {
@@ -342,7 +348,9 @@ impl Speaker<'_> {
             ClientFrame::Unknown => return Reaction::Nothing,
             ClientFrame::Ping => return Reaction::Say(text(&ServerFrame::Pong)),
             ClientFrame::Send { room_id, text, key, reply_to } => return self.send(room_id, text, key, reply_to),
-            ClientFrame::Subscribe { room_id, after_seq } => (Some(room_id), self.subscribe(room_id, after_seq).await),
+            ClientFrame::Subscribe { room_id, after_seq, after_change } => {
+                (Some(room_id), self.subscribe(room_id, after_seq, after_change).await)
+            }
             ClientFrame::Unsubscribe { room_id } => {
                 self.subscriber.unsubscribe(room_id);
                 (Some(room_id), Ok(()))
@@ -378,12 +386,12 @@ impl Speaker<'_> {
         Reaction::Send(async move { (key, pipeline.send(incoming).await) }.boxed())
     }
 
-    async fn subscribe(&self, room: RoomId, after_seq: Option<u64>) -> Result<(), ApiError> {
+    async fn subscribe(&self, room: RoomId, after_seq: Option<u64>, after_change: Option<u64>) -> Result<(), ApiError> {
         match self.access(room).await? {
             Access::None => return Err(Refusal::NoRoom.into()),
             Access::Read | Access::Write | Access::Moderate => self
                 .subscriber
-                .subscribe(room, after_seq)
+                .subscribe(room, after_seq, after_change)
                 .map_err(|error| ApiError::conflict("too_many_rooms", error.to_string()))?,
         }
         // Whoever was put out between the two was not listening yet, and nobody would end it.

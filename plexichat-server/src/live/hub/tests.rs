@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use plexichat::id::MessageId;
 use plexichat::message::{Actor, MessageState, Time};
-use plexichat::pipeline::{Access, Alter, Changes, Commit, RoomPolicy};
+use plexichat::pipeline::{Access, Alter, Changed, Changes, Commit, RoomPolicy};
 use serde_json::Value;
 
 use super::super::queue::{QUEUE_BYTES, QUEUE_FRAMES};
@@ -17,6 +17,9 @@ use crate::store::Role;
 #[derive(Default)]
 struct History {
     rooms: Mutex<HashMap<RoomId, Vec<StoredRow>>>,
+    changes: Mutex<Vec<ChangeRow>>,
+    /// The changes up to this number are not kept any more.
+    gone: Mutex<u64>,
     failing: Mutex<bool>,
 }
 
@@ -50,12 +53,30 @@ impl MessageStore for History {
         unreachable!("the hub only reads");
     }
 
-    async fn changes(&self, _: RoomId, after: u64, _: u32) -> Result<Changes, StoreError> {
-        Ok(Changes { upto: after, ..Changes::default() })
+    async fn changes(&self, room: RoomId, after: u64, limit: u32) -> Result<Changes, StoreError> {
+        tokio::task::yield_now().await;
+        if *self.failing.lock().expect("no panic") {
+            return Err(StoreError::Unavailable("a test".into()));
+        }
+        let gone = *self.gone.lock().expect("no panic");
+        let mut found = Changes { upto: after, gone: gone > after, ..Changes::default() };
+        for row in self.changes.lock().expect("no panic").iter() {
+            if row.room_id != room || row.number <= after.max(gone) {
+                continue;
+            }
+            if found.rows.len() == limit as usize {
+                found.more = true;
+                break;
+            }
+            found.upto = row.number;
+            found.rows.push(row.clone());
+        }
+        tokio::task::yield_now().await;
+        Ok(found)
     }
 
     async fn last_change(&self) -> Result<u64, StoreError> {
-        Ok(0)
+        Ok(self.changes.lock().expect("no panic").len() as u64)
     }
 
     async fn history(
@@ -70,9 +91,9 @@ impl MessageStore for History {
         if *self.failing.lock().expect("no panic") {
             return Err(StoreError::Unavailable("a test".into()));
         }
-        let after = after.expect("the hub reads forwards");
         let page = {
             let rooms = self.rooms.lock().expect("no panic");
+            let after = after.unwrap_or_else(|| rooms.get(&room).map_or(0, |rows| rows.len() as u64 - 1));
             let missed = rooms.get(&room).into_iter().flatten().skip(after as usize);
             missed.take(limit as usize).cloned().collect()
         };
@@ -118,6 +139,15 @@ impl Fixture {
         row
     }
 
+    /// Commits a change without telling it yet.
+    fn change(&self, room: RoomId) -> ChangeRow {
+        let mut changes = self.history.changes.lock().expect("no panic");
+        let number = changes.len() as u64 + 1;
+        let row = ChangeRow { number, room_id: room, what: Changed::Deleted { id: MessageId::new(), seq: 1 } };
+        changes.push(row.clone());
+        row
+    }
+
     fn last(&self, room: RoomId) -> u64 {
         self.history.rooms.lock().expect("no panic").get(&room).map_or(0, |rows| rows.len() as u64)
     }
@@ -148,6 +178,10 @@ async fn all(frames: &mut Frames) -> Vec<Value> {
     }
 }
 
+fn numbers(frames: &[Value]) -> Vec<u64> {
+    frames.iter().filter(|frame| frame["type"] != "gap").filter_map(|frame| frame["change"].as_u64()).collect()
+}
+
 fn seqs(frames: &[Value]) -> Vec<u64> {
     frames.iter().filter(|frame| frame["type"] == "message").map(|frame| frame["seq"].as_u64().expect("seq")).collect()
 }
@@ -157,7 +191,7 @@ async fn a_frame_is_the_message_and_its_type() {
     let fixture = Fixture::new();
     let room = RoomId::new();
     let (subscriber, mut frames) = fixture.hub.connect(&somebody());
-    subscriber.subscribe(room, None).expect("room");
+    subscriber.subscribe(room, None, None).expect("room");
     let row = fixture.commit(room, "hello \"you\"");
     fixture.hub.tell(&row);
     let mut expected = serde_json::to_value(&row).expect("JSON");
@@ -173,7 +207,7 @@ async fn everybody_shares_one_frame() {
     let mut connections = Vec::new();
     for _ in 0..2 {
         let (subscriber, frames) = fixture.hub.connect(&somebody());
-        subscriber.subscribe(room, None).expect("room");
+        subscriber.subscribe(room, None, None).expect("room");
         connections.push(frames);
     }
     fixture.post(room);
@@ -189,14 +223,14 @@ async fn only_the_joined_rooms_are_heard() {
     let (one, two) = (RoomId::new(), RoomId::new());
     let (subscriber, mut frames) = fixture.hub.connect(&somebody());
     fixture.post(one);
-    subscriber.subscribe(one, None).expect("room");
+    subscriber.subscribe(one, None, None).expect("room");
     fixture.post(one);
     fixture.post(two);
     assert_eq!(seqs(&all(&mut frames).await), [2], "from now on, and not the other room");
     subscriber.unsubscribe(one);
     fixture.post(one);
     assert_eq!(seqs(&all(&mut frames).await), [0; 0]);
-    subscriber.subscribe(one, Some(1)).expect("room");
+    subscriber.subscribe(one, Some(1), None).expect("room");
     assert_eq!(seqs(&all(&mut frames).await), [2, 3], "what was missed since");
 }
 
@@ -207,8 +241,8 @@ async fn who_is_put_out_is_told_and_hears_no_more() {
     let (one, mut frames) = fixture.hub.connect(&somebody());
     let (two, mut others) = fixture.hub.connect(&somebody());
     for room in [room, other] {
-        one.subscribe(room, None).expect("room");
-        two.subscribe(room, None).expect("room");
+        one.subscribe(room, None, None).expect("room");
+        two.subscribe(room, None, None).expect("room");
     }
     assert_eq!(fixture.hub.listening(None, None).len(), 4);
     assert_eq!(fixture.hub.listening(Some(room), None).len(), 2);
@@ -230,7 +264,7 @@ async fn what_is_not_stored_gives_way() {
     let room = RoomId::new();
     let (typist, listener) = (somebody(), somebody());
     let (subscriber, mut frames) = fixture.hub.connect(&listener);
-    subscriber.subscribe(room, None).expect("room");
+    subscriber.subscribe(room, None, None).expect("room");
     fixture.hub.typing(room, &listener);
     (0..10 * QUEUE_FRAMES).for_each(|_| fixture.hub.typing(room, &typist));
     assert!(frames.connection.state().queue.len() < QUEUE_FRAMES);
@@ -249,10 +283,10 @@ async fn who_is_here_is_told_where_both_listen() {
     let (room, other) = (RoomId::new(), RoomId::new());
     let (one, two) = (somebody(), somebody());
     let (first, mut frames) = fixture.hub.connect(&one);
-    first.subscribe(room, None).expect("room");
+    first.subscribe(room, None, None).expect("room");
     let (second, others) = fixture.hub.connect(&two);
-    second.subscribe(room, None).expect("room");
-    second.subscribe(other, None).expect("room");
+    second.subscribe(room, None, None).expect("room");
+    second.subscribe(other, None, None).expect("room");
     let changes = fixture.hub.tell_presence(std::time::Instant::now(), 10);
     assert_eq!(changes, [(one.id, Status::Online), (two.id, Status::Online)]);
     let frame = |status| serde_json::json!({ "type": "presence", "user_id": two.id, "status": status });
@@ -272,7 +306,7 @@ async fn a_slow_connection_is_bounded_and_misses_nothing() {
     let fixture = Fixture::new();
     let room = RoomId::new();
     let (subscriber, mut frames) = fixture.hub.connect(&somebody());
-    subscriber.subscribe(room, None).expect("room");
+    subscriber.subscribe(room, None, None).expect("room");
     let total = QUEUE_FRAMES as u64 + 500;
     (0..total).for_each(|_| fixture.post(room));
     assert_eq!(frames.connection.state().queue.len(), QUEUE_FRAMES);
@@ -286,7 +320,7 @@ async fn large_messages_are_bounded_by_their_bytes() {
     let fixture = Fixture::new();
     let room = RoomId::new();
     let (subscriber, mut frames) = fixture.hub.connect(&somebody());
-    subscriber.subscribe(room, None).expect("room");
+    subscriber.subscribe(room, None, None).expect("room");
     let text = "x".repeat(QUEUE_BYTES / 10);
     for _ in 0..30 {
         fixture.hub.tell(&fixture.commit(room, &text));
@@ -300,17 +334,78 @@ async fn large_messages_are_bounded_by_their_bytes() {
 async fn who_missed_too_much_is_told_to_read_the_history() {
     let fixture = Fixture::new();
     let room = RoomId::new();
-    (0..u64::from(CATCH_UP) + 700).for_each(|_| {
+    (0..u64::from(missed::CATCH_UP) + 700).for_each(|_| {
         fixture.commit(room, "hello");
     });
     let (subscriber, mut frames) = fixture.hub.connect(&somebody());
-    subscriber.subscribe(room, Some(0)).expect("room");
+    subscriber.subscribe(room, Some(0), None).expect("room");
     let found = all(&mut frames).await;
-    assert_eq!(seqs(&found), (1..=u64::from(CATCH_UP)).collect::<Vec<_>>());
-    let gap = serde_json::json!({ "type": "gap", "room_id": room, "from_seq": CATCH_UP + 1 });
+    assert_eq!(seqs(&found), (1..=u64::from(missed::CATCH_UP)).collect::<Vec<_>>());
+    let gap = serde_json::json!({ "type": "gap", "room_id": room, "from_seq": missed::CATCH_UP + 1 });
     assert_eq!(found.last(), Some(&gap));
     fixture.post(room);
-    assert_eq!(seqs(&all(&mut frames).await), [u64::from(CATCH_UP) + 701], "live goes on after the gap");
+    assert_eq!(seqs(&all(&mut frames).await), [u64::from(missed::CATCH_UP) + 701], "live goes on after the gap");
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_come_live_and_again() {
+    let fixture = Fixture::new();
+    let (room, other) = (RoomId::new(), RoomId::new());
+    fixture.post(room);
+    for room in [room, other, room] {
+        fixture.hub.tell_change(&fixture.change(room));
+    }
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
+    subscriber.subscribe(room, None, Some(1)).expect("room");
+    assert_eq!(numbers(&all(&mut frames).await), [3]);
+    fixture.hub.tell_change(&fixture.change(room));
+    let heard = all(&mut frames).await;
+    assert_eq!((&heard[0]["type"], numbers(&heard)), (&"message_deleted".into(), vec![4]));
+    let total = 4 + 3 * QUEUE_FRAMES as u64;
+    (4..total).for_each(|_| fixture.hub.tell_change(&fixture.change(room)));
+    assert_eq!(frames.connection.state().queue.len(), QUEUE_FRAMES);
+    assert_eq!(numbers(&all(&mut frames).await), (5..=total).collect::<Vec<_>>());
+    subscriber.subscribe(room, Some(0), Some(total - 1)).expect("room");
+    let heard = all(&mut frames).await;
+    assert_eq!((seqs(&heard), numbers(&heard)), (vec![1], vec![total]), "the message before what befell it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_that_are_gone_are_a_gap_once() {
+    let fixture = Fixture::new();
+    let room = RoomId::new();
+    (0..10).for_each(|_| fixture.hub.tell_change(&fixture.change(room)));
+    *fixture.history.gone.lock().expect("no panic") = 5;
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
+    let gap = |change: u64| serde_json::json!({ "type": "gap", "room_id": room, "from_seq": 1, "change": change });
+    subscriber.subscribe(room, None, Some(4)).expect("room");
+    fixture.hub.tell_change(&fixture.change(room));
+    assert_eq!(all(&mut frames).await, [gap(11)]);
+    subscriber.subscribe(room, None, Some(5)).expect("room");
+    assert_eq!(numbers(&all(&mut frames).await), (6..=11).collect::<Vec<_>>());
+    // Whoever knows more than there is saw a store that was put back since.
+    subscriber.subscribe(room, Some(100), Some(100)).expect("room");
+    assert_eq!(all(&mut frames).await, [gap(11)]);
+    fixture.post(room);
+    fixture.hub.tell_change(&fixture.change(room));
+    let heard = all(&mut frames).await;
+    assert_eq!((seqs(&heard), numbers(&heard)), (vec![1], vec![12]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_changes_are_a_gap() {
+    let fixture = Fixture::new();
+    let room = RoomId::new();
+    let total = 2 * u64::from(missed::CATCH_UP);
+    (0..total).for_each(|_| drop(fixture.change(room)));
+    let (subscriber, mut frames) = fixture.hub.connect(&somebody());
+    subscriber.subscribe(room, None, Some(0)).expect("room");
+    let heard = all(&mut frames).await;
+    assert_eq!(numbers(&heard).len(), missed::CATCH_UP as usize);
+    let gap = serde_json::json!({ "type": "gap", "room_id": room, "from_seq": 1, "change": total });
+    assert_eq!(heard.last(), Some(&gap));
+    fixture.hub.tell_change(&fixture.change(room));
+    assert_eq!(numbers(&all(&mut frames).await), [total + 1]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,8 +416,8 @@ async fn a_busy_room_does_not_keep_another_from_catching_up() {
         fixture.commit(missed, "hello");
     });
     let (subscriber, mut frames) = fixture.hub.connect(&somebody());
-    subscriber.subscribe(busy, None).expect("room");
-    subscriber.subscribe(missed, Some(0)).expect("room");
+    subscriber.subscribe(busy, None, None).expect("room");
+    subscriber.subscribe(missed, Some(0), None).expect("room");
     let mut found = Vec::new();
     for _ in 0..20 {
         (0..100).for_each(|_| fixture.post(busy));
@@ -338,7 +433,7 @@ async fn a_store_that_fails_loses_nothing() {
     let room = RoomId::new();
     (0..3).for_each(|_| fixture.post(room));
     let (subscriber, mut frames) = fixture.hub.connect(&somebody());
-    subscriber.subscribe(room, Some(1)).expect("room");
+    subscriber.subscribe(room, Some(1), None).expect("room");
     *fixture.history.failing.lock().expect("no panic") = true;
     let error = frames.next(&mut Vec::new(), 64).await.expect_err("the store fails");
     assert!(matches!(error, StoreError::Unavailable(_)));
@@ -350,11 +445,11 @@ async fn a_store_that_fails_loses_nothing() {
 async fn rooms_are_bounded_and_left_when_the_connection_goes() {
     let fixture = Fixture::new();
     let (subscriber, frames) = fixture.hub.connect(&somebody());
-    (0..ROOMS).for_each(|_| subscriber.subscribe(RoomId::new(), None).expect("fits"));
-    assert_eq!(subscriber.subscribe(RoomId::new(), None), Err(TooManyRooms));
+    (0..ROOMS).for_each(|_| subscriber.subscribe(RoomId::new(), None, None).expect("fits"));
+    assert_eq!(subscriber.subscribe(RoomId::new(), None, None), Err(TooManyRooms));
     assert_eq!(fixture.hub.inner.rooms.read().expect("no panic").len(), ROOMS);
     drop(frames);
-    subscriber.subscribe(RoomId::new(), None).expect("nobody listens any more");
+    subscriber.subscribe(RoomId::new(), None, None).expect("nobody listens any more");
     assert!(fixture.hub.inner.rooms.read().expect("no panic").is_empty());
 }
 
@@ -367,11 +462,12 @@ async fn resuming_neither_loses_nor_repeats() {
     }
 }
 
-/// What a client knows of a room: the last frame it got, and how far it read the history after a gap.
+/// What a client knows of a room: the last frame it got, how far it read the history after a gap, and the last change.
 #[derive(Clone, Copy, Default)]
 struct Client {
     frame: u64,
     history: u64,
+    change: u64,
 }
 
 impl Client {
@@ -387,6 +483,36 @@ impl Client {
         self.frame = seq;
         Ok(())
     }
+
+    /// So do changes.
+    fn change(&mut self, number: u64, next: Option<u64>) -> Result<(), String> {
+        if Some(number) != next {
+            return Err(format!("change {number} after {}, and {next:?} is next", self.change));
+        }
+        self.change = number;
+        Ok(())
+    }
+}
+
+/// What was committed and is not told yet.
+enum Waiting {
+    Message(StoredRow),
+    Change(ChangeRow),
+}
+
+impl Fixture {
+    fn tell(&self, waiting: Waiting) {
+        match waiting {
+            Waiting::Message(row) => self.hub.tell(&row),
+            Waiting::Change(row) => self.hub.tell_change(&row),
+        }
+    }
+
+    /// The room's first change after this one.
+    fn change_after(&self, room: RoomId, after: u64) -> Option<u64> {
+        let changes = self.history.changes.lock().expect("no panic");
+        changes.iter().find(|row| row.room_id == room && row.number > after).map(|row| row.number)
+    }
 }
 
 async fn resume(seed: u64) -> Result<(), String> {
@@ -399,32 +525,41 @@ async fn resume(seed: u64) -> Result<(), String> {
     };
     let fixture = Fixture::new();
     let rooms = [RoomId::new(), RoomId::new()];
-    // Committed, not delivered yet; in the order of their commits.
+    // In the order of their commits.
     let mut waiting = VecDeque::new();
     let mut clients = [Client::default(); 2];
     let (mut subscriber, mut frames) = fixture.hub.connect(&somebody());
-    rooms.iter().for_each(|room| subscriber.subscribe(*room, Some(0)).expect("room"));
+    rooms.iter().for_each(|room| subscriber.subscribe(*room, Some(0), Some(0)).expect("room"));
     for step in 0..120 {
-        match below(10) {
+        match below(12) {
             0..4 => {
                 let room = below(2) as usize;
                 let burst = if below(12) == 0 { 300 } else { 1 + below(3) };
-                (0..burst).for_each(|_| waiting.push_back(fixture.commit(rooms[room], "hello")));
+                (0..burst).for_each(|_| waiting.push_back(Waiting::Message(fixture.commit(rooms[room], "hello"))));
             }
-            4..7 => {
+            4..6 => {
+                let room = below(2) as usize;
+                let burst = if below(12) == 0 { 300 } else { 1 + below(3) };
+                (0..burst).for_each(|_| waiting.push_back(Waiting::Change(fixture.change(rooms[room]))));
+            }
+            6..9 => {
                 let count = below(waiting.len() as u64 + 1) as usize;
-                waiting.drain(..count).for_each(|row| fixture.hub.tell(&row));
+                waiting.drain(..count).for_each(|what| fixture.tell(what));
             }
-            7..9 => {
+            9..11 => {
                 let limit = 1 + below(100) as usize;
-                // Messages are posted while the store is read.
-                let (moments, room) = (below(4), below(2) as usize);
+                // Something happens while the store is read.
+                let (moments, room, change) = (below(4), below(2) as usize, below(2) == 0);
                 let post = async {
                     for _ in 0..moments {
                         tokio::task::yield_now().await;
                     }
-                    waiting.push_back(fixture.commit(rooms[room], "hello"));
-                    waiting.drain(..).for_each(|row| fixture.hub.tell(&row));
+                    waiting.push_back(if change {
+                        Waiting::Change(fixture.change(rooms[room]))
+                    } else {
+                        Waiting::Message(fixture.commit(rooms[room], "hello"))
+                    });
+                    waiting.drain(..).for_each(|what| fixture.tell(what));
                 };
                 let (found, ()) = tokio::join!(biased; next(&mut frames, limit), post);
                 read(&fixture, &mut clients, &rooms, &found).map_err(|what| format!("step {step}: {what}"))?;
@@ -434,17 +569,20 @@ async fn resume(seed: u64) -> Result<(), String> {
                 (subscriber, frames) = fixture.hub.connect(&somebody());
                 for (room, client) in rooms.iter().zip(&mut clients) {
                     client.frame = client.knows();
-                    subscriber.subscribe(*room, Some(client.frame)).expect("room");
+                    subscriber.subscribe(*room, Some(client.frame), Some(client.change)).expect("room");
                 }
             }
         }
     }
-    waiting.drain(..).for_each(|row| fixture.hub.tell(&row));
+    waiting.drain(..).for_each(|what| fixture.tell(what));
     read(&fixture, &mut clients, &rooms, &all(&mut frames).await)?;
     for (room, client) in rooms.iter().zip(clients) {
         let last = fixture.last(*room);
         if client.knows() != last {
             return Err(format!("it knows {} of {last}", client.knows()));
+        }
+        if let Some(missed) = fixture.change_after(*room, client.change) {
+            return Err(format!("it has not heard of change {missed}"));
         }
     }
     Ok(())
@@ -455,14 +593,18 @@ fn read(fixture: &Fixture, clients: &mut [Client; 2], rooms: &[RoomId; 2], frame
     for frame in frames {
         let room = rooms.iter().position(|room| frame["room_id"] == room.to_string()).ok_or("another room")?;
         let client = &mut clients[room];
-        if frame["type"] == "gap" {
-            let from = frame["from_seq"].as_u64().ok_or("no from_seq")?;
-            if from > client.knows() + 1 {
-                return Err(format!("a gap from {from} after {}", client.knows()));
+        let change = frame["change"].as_u64();
+        match (frame["type"].as_str(), change) {
+            (Some("gap"), change) => {
+                let from = frame["from_seq"].as_u64().ok_or("no from_seq")?;
+                if from > client.knows() + 1 {
+                    return Err(format!("a gap from {from} after {}", client.knows()));
+                }
+                client.history = fixture.last(rooms[room]);
+                client.change = change.unwrap_or(client.change);
             }
-            client.history = fixture.last(rooms[room]);
-        } else {
-            client.get(frame["seq"].as_u64().ok_or("no seq")?)?;
+            (_, Some(change)) => client.change(change, fixture.change_after(rooms[room], client.change))?,
+            (_, None) => client.get(frame["seq"].as_u64().ok_or("no seq")?)?,
         }
     }
     Ok(())
