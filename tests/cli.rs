@@ -128,6 +128,11 @@ fn plugins() {
 }
 
 #[test]
+fn rooms() {
+    transcript("rooms.md", &Setup::new().start());
+}
+
+#[test]
 fn rooms_and_tokens() {
     transcript("rooms-and-tokens.md", &Setup::new().start());
 }

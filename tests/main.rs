@@ -17,6 +17,8 @@ mod message;
 mod pipeline;
 mod power;
 mod readme;
+mod rooms;
+mod search;
 mod secrets;
 mod settings;
 mod tidy;

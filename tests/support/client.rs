@@ -139,6 +139,17 @@ impl Client {
         self.request("PUT", path, &body).await.unwrap_or_else(|error| panic!("PUT {path}: {error}"))
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.request("DELETE", path, &Value::Null).await.unwrap_or_else(|error| panic!("DELETE {path}: {error}"))
+    }
+
+    /// Makes an account; a client of that person, and their identifier.
+    pub(crate) async fn person(&self, name: &str) -> (Self, String) {
+        let made = self.post("/api/v1/tokens", json!({ "user": name })).await.expect(201);
+        let text = |field: &str| made[field].as_str().unwrap().to_owned();
+        (self.with_token(Some(&text("token"))), text("user_id"))
+    }
+
     /// Makes a room; its identifier.
     pub(crate) async fn room(&self, name: &str) -> String {
         let answer = self.post("/api/v1/rooms", json!({ "name": name })).await;

@@ -61,6 +61,12 @@ impl Client {
         Ok(self.send(request).await?.value)
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value, etag: Option<&str>) -> Result<Value, Failure> {
+        let request = self.request(Method::PATCH, path)?.json(body);
+        let request = etag.into_iter().fold(request, |request, etag| request.header(IF_MATCH, etag));
+        Ok(self.send(request).await?.value)
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         Ok(self.send(self.request(Method::DELETE, path)?).await?.value)
     }

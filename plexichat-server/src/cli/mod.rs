@@ -51,7 +51,7 @@ enum Command {
     Plugin(plugin::PluginArgs),
     /// Make, list and revoke API tokens of a running server.
     Token(token::TokenArgs),
-    /// Make and list rooms of a running server.
+    /// Make, list, change and delete rooms of a running server, and say who is in them.
     Room(room::RoomArgs),
     /// Show who did what, and verify that nobody changed the record of it.
     Audit(audit::AuditArgs),

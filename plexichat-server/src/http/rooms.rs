@@ -65,6 +65,8 @@ pub(crate) struct RoomsAsked {
     joined: Option<bool>,
     /// Only rooms of this kind.
     kind: Option<RoomKind>,
+    /// Only the room of this name.
+    name: Option<String>,
 }
 
 /// The address of a room.
@@ -101,7 +103,7 @@ pub(crate) async fn list(
     Query(asked): Query<RoomsAsked>,
 ) -> Result<Shown<RoomPage>, ApiError> {
     let limit = limit(asked.limit, PAGE, PAGE_MAX)?;
-    let filter = RoomFilter { joined: asked.joined.unwrap_or_default(), kind: asked.kind };
+    let filter = RoomFilter { joined: asked.joined.unwrap_or_default(), kind: asked.kind, name: asked.name };
     Ok(Shown(app.store.rooms(caller.user().id, filter, asked.after, limit).await?))
 }
 

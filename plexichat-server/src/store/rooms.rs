@@ -220,6 +220,8 @@ pub struct RoomFilter {
     pub joined: bool,
     /// Only those of this kind.
     pub kind: Option<RoomKind>,
+    /// Only the one of this name.
+    pub name: Option<String>,
 }
 
 /// Rooms of a list, and where it goes on.

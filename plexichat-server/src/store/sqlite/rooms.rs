@@ -85,12 +85,14 @@ impl Store {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT {COLUMNS} {FROM} AND (rooms.kind = 'direct', rooms.name) > (?2, ?3)
                    AND (members.role IS NOT NULL OR NOT ?4) AND (?5 IS NULL OR rooms.kind = ?5)
+                   AND (?7 IS NULL OR rooms.kind <> 'direct' AND rooms.name = ?7)
                    AND (rooms.kind = 'public' OR members.role IS NOT NULL OR rooms.kind = 'private'
                         AND EXISTS (SELECT 1 FROM users WHERE id = ?1 AND role = 'admin'))
                  ORDER BY rooms.kind = 'direct', rooms.name LIMIT ?6"
             ))?;
             let kind = filter.kind.map(RoomKind::as_str);
-            let bounds = (viewer.as_bytes(), after.starts_with(DIRECT), &after, filter.joined, kind, limit + 1);
+            let bounds =
+                (viewer.as_bytes(), after.starts_with(DIRECT), &after, filter.joined, kind, limit + 1, filter.name);
             let found: Vec<(Room, String)> =
                 statement.query_map(bounds, |row| Ok((shown(row)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
             let more = found.len() > limit as usize;
@@ -449,11 +451,14 @@ mod tests {
         assert_eq!(fixture.names(&bench.user, all()).await, ["general", "secret", "direct"]);
         assert_eq!(fixture.names(bob, all()).await, ["general", "direct"]);
         assert_eq!(fixture.names(eve, all()).await, ["general", "secret"], "an administrator manages private rooms");
-        let joined = || RoomFilter { joined: true, kind: None };
+        let joined = || RoomFilter { joined: true, ..all() };
         assert_eq!(fixture.names(eve, joined()).await, [""; 0]);
         assert_eq!(fixture.names(bob, joined()).await, ["direct"]);
         let kind = RoomFilter { kind: Some(RoomKind::Private), ..all() };
         assert_eq!(fixture.names(&bench.user, kind).await, ["secret"]);
+        let named = |name: &str| RoomFilter { name: Some(name.into()), ..all() };
+        assert_eq!(fixture.names(&bench.user, named("secret")).await, ["secret"]);
+        assert_eq!(fixture.names(bob, named("secret")).await, [""; 0]);
         assert_eq!(bench.store.room(secret.id, bob.id).await, Ok(None));
         let seen = bench.store.room(secret.id, eve.id).await.unwrap().unwrap();
         assert_eq!((seen.access, seen.role), (MayDo::Moderate, None));
