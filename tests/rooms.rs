@@ -160,7 +160,8 @@ async fn who_is_removed_hears_no_more() {
 /// A time so many milliseconds from now, as the API takes it.
 fn in_millis(millis: u64) -> String {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_millis(millis);
-    jiff::Timestamp::from_millisecond(time.as_millis() as i64).unwrap().to_string()
+    let time = plexichat::message::Time::from_micros(time.as_micros() as i64);
+    serde_json::to_value(time).unwrap().as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

@@ -274,17 +274,22 @@ fn shown(room: &Value) -> String {
         lines.extend(["unread", "mentions"].map(|name| (name, cell(room, name))));
     }
     lines.push(("revision", cell(room, "revision")));
-    fields(&lines) + &policy_shown(&room["policy"])
+    lines.extend(policy_lines(&room["policy"]));
+    fields(&lines)
 }
 
 fn policy_shown(policy: &Value) -> String {
+    fields(&policy_lines(policy))
+}
+
+fn policy_lines(policy: &Value) -> [(&'static str, String); 3] {
     let scanners: Vec<&str> =
         policy["required_scanners"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    fields(&[
+    [
         ("posting", cell(policy, "posting")),
         ("assistant", cell(policy, "assistant")),
         ("scanners", if scanners.is_empty() { "-".to_owned() } else { scanners.join(", ") }),
-    ])
+    ]
 }
 
 /// Every page of a list.
