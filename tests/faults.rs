@@ -87,7 +87,8 @@ async fn a_plugin_that_panics() {
     let plugin = client.plugin_where("panics", |plugin| !plugin["last_error"].is_null()).await;
     assert!(plugin.to_string().contains("panicked"), "{plugin}");
     let line = listed(&server, "panics");
-    assert!(line.contains("panic"), "{line}");
+    // The plugin's own name says it too.
+    assert!(line.replace("panics", "").contains("panic"), "{line}");
     client.say(&room, "still here").await;
     server.wait_for_log(&["WARN", "panics", "the command was told to panic"]);
 }

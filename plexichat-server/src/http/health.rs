@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::app::App;
+use super::hook_counters;
 use super::openapi;
 use super::output::Shown;
 use crate::error::{ApiError, Finding};
@@ -46,10 +47,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Shown<Well>, Ap
     let plugins = app.host.manager.snapshot();
     for hook in HOOKS {
         if let Some(plugin) = plugins.closed_by(hook) {
-            find(
-                &format!("/plugins/{plugin}"),
-                format!("its {} hook must have its say, and it does not run", hook.as_str()),
-            );
+            find(&format!("/plugins/{plugin}"), format!("its {} hook must have its say, and it cannot", hook.as_str()));
         }
     }
     if findings.is_empty() {
@@ -67,7 +65,9 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Counters, Api
     for plugin in app.host.manager.list() {
         count_plugin(plugin.name.to_string(), &plugin.counters);
     }
-    Ok(Counters(app.metrics.render()))
+    let hooks = app.host.manager.snapshot().standing().counts();
+    hook_counters::count(&hooks);
+    Ok(Counters(app.metrics.render() + &hook_counters::seconds(&hooks)))
 }
 
 /// Copies what the guard counts by itself, without a look-up at each call.

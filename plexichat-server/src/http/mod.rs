@@ -14,6 +14,7 @@ mod extract;
 mod front;
 mod head;
 mod health;
+mod hook_counters;
 mod invitations;
 mod members;
 mod message;
