@@ -10,6 +10,7 @@ mod cli;
 pub mod data_dir;
 mod egress;
 mod error;
+mod files;
 mod http;
 mod indexer;
 pub mod live;

@@ -19,6 +19,7 @@ mod alterations;
 pub mod change;
 pub mod chat;
 pub mod delivery;
+pub mod files;
 mod limits;
 pub mod message;
 pub mod ports;

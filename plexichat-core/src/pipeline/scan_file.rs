@@ -38,7 +38,7 @@ pub struct FileReport {
     /// What each said that had an opinion.
     pub scans: Vec<FileScan>,
     /// Why the scanner in [`FileVerdict::Unavailable`] has no opinion, where no line of the log says so yet.
-    untold: Option<Failure>,
+    pub(super) untold: Option<Failure>,
 }
 
 /// What one scanner said of a file.

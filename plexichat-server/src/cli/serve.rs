@@ -25,6 +25,7 @@ use crate::auth::{Authenticator, FirstAdministrator, SignIn, first_administrator
 use crate::backup;
 use crate::data_dir::DataDir;
 use crate::egress::{Egress, Reach};
+use crate::files::{self, Files};
 use crate::http::accept::Service;
 use crate::http::edge::{Edge, EdgeSettings};
 use crate::http::places::Places;
@@ -93,6 +94,9 @@ async fn serve(
     let metrics = telemetry::start_metrics().map_err(|error| Failure::new(format!("cannot count: {error}")))?;
     make_first_administrator(&store, data_dir).await?;
 
+    let kept = store.file_bytes().await.map_err(|error| Failure::cannot_work(error.to_string()))?;
+    let files = Files::open(data_dir.path(), store.clone(), settings.server.files, kept)
+        .map_err(|error| Failure::cannot_work(error.to_string()).hint("the server's user must own what is in it"))?;
     let egress = Egress::new(reach(&settings)).map_err(|error| Failure::new(error.to_string()))?;
     let bundle = BundleInfo::of(bundle);
     let version = bundle.version.clone();
@@ -146,6 +150,7 @@ async fn serve(
         authenticator,
         host: host.clone(),
         store: store.clone(),
+        files: files.clone(),
         hub,
         bundle,
         public_url,
@@ -156,6 +161,10 @@ async fn serve(
         stopping: stopping.clone(),
         document,
     });
+    let filing = tokio::spawn(files::upkeep(files, host.pipeline.clone(), {
+        let mut stopping = stopping.clone();
+        async move { stopped(&mut stopping).await }
+    }));
     let presence = tokio::spawn(beat::tell_presence(app.hub.clone(), host.bus.clone(), stopping.clone()));
     let scheduling = tokio::spawn(scheduler::run(store.clone(), host.pipeline.clone(), stopping.clone()));
     let indexing = tokio::spawn(indexer::run(store.clone(), stopping.clone()));
@@ -205,6 +214,7 @@ async fn serve(
         // Plugins before the store: what they still say must be kept.
         let _ = stop_telling.send(true);
         let _ = telling.await;
+        let _ = filing.await;
         say_goodbye(&host, reason).await;
         host.manager.stop_all().await;
         store.close().await;

@@ -16,6 +16,7 @@ use super::bundle::BundleInfo;
 use super::cookie::SessionCookie;
 use super::edge::Edge;
 use crate::auth::{Authenticator, SignIn};
+use crate::files::Files;
 use crate::live::hub::Hub;
 use crate::store::Store;
 
@@ -25,6 +26,8 @@ pub(crate) struct App {
     pub(crate) host: Host,
     /// What is kept.
     pub(crate) store: Store,
+    /// Files: their bytes, and how many of them.
+    pub(crate) files: Files,
     /// Who is it.
     pub(crate) authenticator: Authenticator,
     /// Passwords, and how often they may be tried.

@@ -20,7 +20,7 @@ pub(crate) const BODY_MAX: usize = 1024 * 1024;
 /// How deep a JSON body may nest.
 const DEPTH_MAX: usize = 64;
 /// How long a client may pause within a body.
-const BODY_GAP: Duration = Duration::from_secs(10);
+pub(crate) const BODY_GAP: Duration = Duration::from_secs(10);
 /// How much of a body that was refused is still read, so that the client comes to read the refusal.
 const DISCARD_MAX: usize = 256 * BODY_MAX;
 const DISCARD_TIME: Duration = Duration::from_secs(10);
@@ -150,7 +150,7 @@ fn too_large() -> ApiError {
 
 /// Reads on for a while: a client that sends everything before it reads would otherwise see a reset connection instead of
 /// the answer. The task ends with the body, at a limit or after a time.
-fn discard(body: Body) {
+pub(crate) fn discard(body: Body) {
     tokio::spawn(tokio::time::timeout(DISCARD_TIME, async move {
         let mut left = DISCARD_MAX;
         let mut frames = body.into_data_stream();

@@ -1,5 +1,5 @@
 //! What every request passes before its route and every answer after it: identifier, sanity of the head, time limit, panic
-//! guard, error shape, headers, counters. Knows no route.
+//! guard, error shape, headers, counters. Knows no route but the one that may take long.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::address::{ClientAddress, NO_SOCKET, Peer};
 use super::edge::Edge;
+use super::files;
 use super::output;
 use crate::error::ApiError;
 
@@ -113,8 +114,10 @@ fn method_label(method: &axum::http::Method) -> &'static str {
 }
 
 async fn guarded(request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let limit = if matched == Some(files::UPLOAD_PATH) { files::UPLOAD_TIMEOUT } else { REQUEST_TIMEOUT };
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
+    match tokio::time::timeout(limit, work).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             ApiError::internal(format_args!("a handler panicked: {}", panic_text(&*panic))).into_response()
@@ -122,7 +125,7 @@ async fn guarded(request: Request, next: Next) -> Response {
         Err(_) => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "timeout",
-            format!("the request took longer than {} s", REQUEST_TIMEOUT.as_secs()),
+            format!("the request took longer than {} s", limit.as_secs()),
         )
         .hint("what was asked for may have happened; send a message again with the same Idempotency-Key")
         .retry_after(1)

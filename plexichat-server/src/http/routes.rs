@@ -13,8 +13,8 @@ use axum::handler::Handler;
 use super::app::App;
 use super::auth::{Needs, authorize};
 use super::{
-    audit, bundle, health, invitations, members, message, messages, openapi, plugins, presence, quarantine, rooms,
-    scheduled, search, sign_in, stream, system, tokens, users, websocket,
+    audit, bundle, files, health, invitations, members, message, messages, openapi, plugins, presence, quarantine,
+    rooms, scheduled, search, sign_in, stream, system, tokens, users, websocket,
 };
 use crate::store::{Role, Scope};
 
@@ -176,6 +176,28 @@ pub(crate) fn table() -> Vec<Route> {
             "Delete a message that is held back",
             &[409, 507],
             quarantine::reject,
+        ),
+        row(Post, files::UPLOAD_PATH, WRITE, "Upload a file", &[429, 507], files::upload),
+        row(Get, "/api/v1/files", READ, "List one's own files, and how many bytes they have", &[], files::list),
+        row(Get, "/api/v1/files/{id}", READ, "Get a file's content", &[409, 416], files::download),
+        row(Delete, "/api/v1/files/{id}", WRITE, "Delete a file that hangs on no message", &[409], files::delete),
+        row(Get, "/api/v1/files/{id}/info", READ, "Show what is known of a file", &[], files::info),
+        row(Get, "/api/v1/quarantine/files", MODERATOR, "List files that are held back", &[], files::quarantine),
+        row(
+            Post,
+            "/api/v1/quarantine/files/{id}/release",
+            MODERATOR,
+            "Let a file out of the quarantine",
+            &[409],
+            files::release,
+        ),
+        row(
+            Post,
+            "/api/v1/quarantine/files/{id}/reject",
+            MODERATOR,
+            "Delete a file that is held back",
+            &[409],
+            files::reject,
         ),
         row(Get, "/api/v1/rooms/{id}/stream", READ, "Follow a room as server-sent events", &[409], stream::follow),
         row(Get, "/api/v1/presence", READ, "Who is here", &[], presence::list),

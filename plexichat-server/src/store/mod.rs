@@ -28,6 +28,6 @@ pub use rows::{
 pub use scheduled::{Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState};
 pub use search::{Hit, InvalidWords, Piece, SearchPage, SearchQuery, Words};
 pub use sqlite::{
-    Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, InvalidAnchor, OpenError, Rotation, Store,
-    check_file, snapshot, verify_audit_file,
+    Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, FileRow, InvalidAnchor, OpenError,
+    Rotation, Store, check_file, snapshot, verify_audit_file,
 };

@@ -75,7 +75,7 @@ pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) user: User,
     pub(crate) ends: Arc<Ends>,
-    pub(crate) pipeline: Pipeline,
+    pub(crate) pipeline: Arc<Pipeline>,
 }
 
 impl Bench {
@@ -101,15 +101,19 @@ impl Bench {
             Some(user) => user,
             None => store.create_user("ann", Role::User).await.expect("makes"),
         };
-        let pipeline = Pipeline::new(Parts {
+        let pipeline = Arc::new(Pipeline::new(Parts {
             plugins: Arc::new(ArcSwap::from_pointee(Snapshot::default())),
             store: Arc::new(store.clone()),
             fanout: ends.clone(),
             outbox,
             announcer: ends.clone(),
             limits: Limits { text_bytes: 1 << 20, per_second: burst, burst },
-        });
+        }));
         Self { store, user, ends, pipeline }
+    }
+
+    pub(crate) fn pipeline(&self) -> Arc<Pipeline> {
+        self.pipeline.clone()
     }
 
     pub(crate) async fn room(&self, name: &str) -> RoomId {

@@ -8,6 +8,7 @@ mod audit;
 mod chain;
 mod changes;
 mod completion;
+mod files;
 mod held;
 mod invitations;
 mod members;
@@ -38,6 +39,7 @@ use plexichat::store::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot, watch};
 
+pub use files::FileRow;
 pub use open::OpenError;
 
 use access::Remembered;

@@ -8,14 +8,17 @@ CREATE TABLE files (
     mime_declared TEXT NOT NULL,
     mime_sniffed TEXT NOT NULL,
     sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
-    -- `clean`, `unscanned`, `pending`, `quarantined`.
+    -- `clean`, `unscanned`, `pending`, `quarantined`; `deleted` until the bytes are gone too.
     state TEXT NOT NULL,
     -- What scanners found, as JSON: [[plugin, finding], ...]; NULL where they found nothing.
     findings TEXT,
     created_at INTEGER NOT NULL,
-    -- The number of the message that it hangs on; without one it is removed after a while.
+    -- When it is removed; NULL where it stays: it hangs on a message, or waits for a scanner or a moderator.
+    expires_at INTEGER,
+    -- The number of the message that it hangs on.
     message INTEGER
 ) WITHOUT ROWID;
-CREATE INDEX files_by_user ON files (user_id);
-CREATE INDEX files_by_state ON files (state, created_at);
+CREATE INDEX files_by_user ON files (user_id, size);
+CREATE INDEX files_by_state ON files (state, id);
+CREATE INDEX files_by_expiry ON files (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX files_by_message ON files (message) WHERE message IS NOT NULL;
