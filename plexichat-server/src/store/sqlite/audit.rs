@@ -45,7 +45,8 @@ impl Store {
     }
 }
 
-fn append(connection: &Connection, time: Time, audit: &Audit) -> rusqlite::Result<()> {
+/// Adds a row in the transaction that the connection is in.
+pub(super) fn append(connection: &Connection, time: Time, audit: &Audit) -> rusqlite::Result<()> {
     // From here and not from the last row: where somebody cut the end off, the hole stays to be seen.
     let (last, before) = connection
         .prepare_cached("SELECT head, head_hash FROM audit_chain")?

@@ -43,7 +43,13 @@ struct Standing {
 
 impl Appender {
     pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
-        Ok(Self { last: Some(last_number(connection)?), rooms: HashMap::new(), now: Time::now() })
+        // The clock may have been set back while no server ran.
+        let latest = connection
+            .query_row("SELECT created_at FROM messages ORDER BY number DESC LIMIT 1", [], |row| time(row, 0))
+            .optional()?;
+        let now = Time::now();
+        let now = latest.map_or(now, |latest| now.max(latest));
+        Ok(Self { last: Some(last_number(connection)?), rooms: HashMap::new(), now })
     }
 
     /// The insert, prepared once for a group. A key that is known inserts nothing.

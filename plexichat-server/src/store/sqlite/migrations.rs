@@ -64,6 +64,22 @@ fn version(connection: &Connection) -> rusqlite::Result<usize> {
     connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map(|version| version as usize)
 }
 
+/// How many steps there are.
+#[cfg(test)]
+pub(super) const COUNT: usize = MIGRATIONS.len();
+
+/// Takes the first steps only.
+#[cfg(test)]
+pub(super) fn up_to(connection: &mut Connection, path: &Path, steps: usize) -> Result<(), OpenError> {
+    apply(connection, path, &MIGRATIONS[..steps])
+}
+
+/// The statements of the step behind so many.
+#[cfg(test)]
+pub(super) fn statements(behind: usize) -> &'static str {
+    MIGRATIONS[behind]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

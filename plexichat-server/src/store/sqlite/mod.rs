@@ -11,6 +11,7 @@ mod completion;
 mod files;
 mod held;
 mod invitations;
+mod log;
 mod members;
 mod messages;
 mod migrations;
@@ -28,6 +29,8 @@ mod tokens;
 mod values;
 mod writer;
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;
 

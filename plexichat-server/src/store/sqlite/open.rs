@@ -7,8 +7,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use plexichat::message::{Actor, Time};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::audit::{self, Audit};
+use super::log::{self, Behind};
 use super::migrations::{self, APPLICATION_ID};
 
 /// How long a statement waits for another program that has locked the file, a `sqlite3` shell say.
@@ -169,6 +172,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
         .open(path)
         .map_err(|source| system("open", source))?;
     let size = fs::metadata(path).map_err(|source| system("look at", source))?.len();
+    let lost = look_at_log(path).map_err(|source| system("look at the log of", source))?;
 
     let sqlite = |source| OpenError::reading(path, source);
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | threads_apart())
@@ -186,8 +190,65 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(())).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
     migrations::migrate(&mut connection, path)?;
+    if let Some(lost) = lost {
+        tell_of_lost(&connection, &lost).map_err(sqlite)?;
+    }
+    begin_new_log(&connection);
     connection.busy_timeout(BUSY).map_err(sqlite)?;
     Ok(Opened { connection, check_later })
+}
+
+/// What cannot be read of the log that a process left, though it had been acknowledged.
+struct Lost {
+    behind: Behind,
+    kept: PathBuf,
+}
+
+/// Looks for damage in the log, and keeps a copy of one that is damaged: SQLite would write over what it does not read.
+fn look_at_log(database: &Path) -> io::Result<Option<Lost>> {
+    let path = log::path(database);
+    let Some(behind) = log::behind_damage(&path)? else { return Ok(None) };
+    let Behind { groups, frames } = behind;
+    if !behind.is_damage() {
+        if groups > 0 {
+            let path = path.display();
+            tracing::warn!(%path, frames, "the last group of writes is not whole, as a power cut leaves it: it does not count");
+        }
+        return Ok(None);
+    }
+    let mut kept = path.clone().into_os_string();
+    kept.push(format!(".damaged-{}", Time::now().as_micros() / 1_000_000));
+    let kept = PathBuf::from(kept);
+    fs::copy(&path, &kept)?;
+    tracing::error!(
+        path = %path.display(),
+        kept = %kept.display(),
+        groups,
+        frames,
+        "the log of the database is damaged: what stands behind the damage is lost, and with it messages that had been \
+         acknowledged; restore a backup if they count"
+    );
+    Ok(Some(Lost { behind, kept }))
+}
+
+fn tell_of_lost(connection: &Connection, lost: &Lost) -> rusqlite::Result<()> {
+    let audit = Audit {
+        actor: Actor::system(),
+        action: "store.damage",
+        subject: lost.kept.display().to_string(),
+        detail: serde_json::json!({ "groups_lost": lost.behind.groups, "pages_lost": lost.behind.frames }),
+        ip: None,
+        request_id: None,
+    };
+    audit::append(connection, Time::now(), &audit)
+}
+
+/// Writes the log back, so that nothing of an earlier process stands in the one that begins.
+fn begin_new_log(connection: &Connection) {
+    let written = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    if let Err(error) = written {
+        tracing::debug!(%error, "the log is written back later");
+    }
 }
 
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {

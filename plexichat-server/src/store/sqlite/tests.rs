@@ -51,6 +51,7 @@ async fn conforms() {
     .await;
 }
 
+/// Fault 48, the unit of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_after_a_kill() {
     let place = Place::new();
@@ -168,6 +169,7 @@ async fn what_scanners_found_is_stored_with_the_message() {
     assert_eq!(text.as_deref(), Some(r#"[["word-filter",{"code":"banned_word","confidence":1.0}]]"#));
 }
 
+/// Fault 42: the disk is full.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_and_recovers() {
     let place = Place::new();
@@ -218,6 +220,7 @@ async fn a_key_of_a_message_that_was_not_stored_is_not_known() {
     assert_eq!(stored.row.seq, 1);
 }
 
+/// Fault 43: the disk fails at a sync. Nothing is tried again on the same file.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_io_error_ends_all_writing_and_says_so() {
     let place = Place::new();
@@ -275,6 +278,7 @@ async fn readers_outlive_their_panics() {
     assert_eq!(check, Ok(()));
 }
 
+/// Fault 54, the store's part: what was asked is finished.
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_finishes_what_was_asked_and_refuses_the_rest() {
     let place = Place::new();
@@ -331,6 +335,7 @@ async fn written(place: &Place) {
     bench.store.close().await;
 }
 
+/// Fault 45: the file is damaged at the start.
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_files_are_refused_and_kept() {
     let place = Place::new();
@@ -381,6 +386,7 @@ async fn damage_found_while_the_server_runs_is_told_as_damage() {
     assert!(broken.damage.is_some_and(|hint| hint.contains(".recover")));
 }
 
+/// Fault 44, at the start: another program has locked the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_file_is_told_within_a_second() {
     let place = Place::new();
@@ -395,6 +401,7 @@ async fn a_locked_file_is_told_within_a_second() {
     assert!(error.hint().contains("end that program"), "{}", error.hint());
 }
 
+/// Fault 47: the tables are a newer server's.
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_and_newer_files_are_refused_and_kept() {
     let place = Place::new();
