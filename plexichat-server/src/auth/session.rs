@@ -94,6 +94,13 @@ impl Authenticator {
         Ok((secret, info))
     }
 
+    /// A session of somebody, whoever asks.
+    #[cfg(test)]
+    pub(crate) async fn session_of(&self, user: &User) -> Secret {
+        let place = Place { ip: "192.0.2.1".into(), user_agent: None };
+        self.open_session(user, None, place, Act::system()).await.expect("begins").0
+    }
+
     /// Another secret for the session that somebody came in with, where it is time for one and nobody was faster.
     ///
     /// # Errors
