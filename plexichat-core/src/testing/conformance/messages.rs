@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 
+use crate::catalog::Catalog;
+use crate::descriptor::{FailMode, Hook};
 use crate::event::Event;
 use crate::id::{EventId, MessageId, RoomId};
-use crate::manager::snapshot::Snapshot;
+use crate::manager::snapshot::{MissingHook, Snapshot};
 use crate::message::{Actor, MessageState, Origin, StoredRow};
 use crate::pipeline::{
     Access, Announcer, Change, ChangeRow, Delivery, Fanout, Incoming, Limits, Message, MessageStore, Outbox, Outcome,
@@ -47,6 +49,7 @@ pub async fn message_store<S: MessageStore>(make: impl AsyncFn() -> Rooms<S>) {
     a_key_posts_once_at_the_same_time(make().await).await;
     history_gives_the_part_that_was_asked_for(make().await).await;
     messages_are_told_in_order(make().await).await;
+    super::changes::message_changes(make).await;
 }
 
 async fn access_is_told<S: MessageStore>(rooms: Rooms<S>) {
@@ -202,7 +205,7 @@ async fn messages_are_told_in_order<S: MessageStore>(rooms: Rooms<S>) {
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "later messages have higher outbox numbers: {numbers:?}");
 }
 
-fn incoming(author: &Actor, room_id: RoomId, text: &str) -> Incoming {
+pub(super) fn incoming(author: &Actor, room_id: RoomId, text: &str) -> Incoming {
     Incoming {
         author: author.clone(),
         room_id,
@@ -217,48 +220,60 @@ fn incoming(author: &Actor, room_id: RoomId, text: &str) -> Incoming {
 }
 
 /// A store behind a pipeline, and what came out at the other end.
-struct Bench<S> {
-    rooms: Rooms<S>,
-    pipeline: Pipeline,
+pub(super) struct Bench<S> {
+    pub(super) rooms: Rooms<S>,
+    pub(super) pipeline: Pipeline,
+    /// The same with a scanner that is away and whose policy is to hold back: so is everything that goes here.
+    pub(super) holding: Pipeline,
     ends: Arc<Ends>,
 }
 
 #[derive(Default)]
-struct Ends {
+pub(super) struct Ends {
     delivered: Mutex<Vec<StoredRow>>,
     told: Mutex<Vec<Delivery>>,
     changes: Mutex<Vec<ChangeRow>>,
 }
 
 impl<S: MessageStore> Bench<S> {
-    fn new(rooms: Rooms<S>) -> Self {
+    pub(super) fn new(rooms: Rooms<S>) -> Self {
         let ends = Arc::new(Ends::default());
         let plenty = NonZeroU32::new(100_000).expect("not zero");
-        let pipeline = Pipeline::new(Parts {
-            plugins: Arc::new(ArcSwap::from_pointee(Snapshot::default())),
-            store: rooms.store.clone(),
-            fanout: ends.clone(),
-            outbox: ends.clone(),
-            announcer: ends.clone(),
-            limits: Limits { per_second: plenty, burst: plenty, ..Limits::default() },
-        });
-        Self { rooms, pipeline, ends }
+        let pipeline = |plugins| {
+            Pipeline::new(Parts {
+                plugins: Arc::new(ArcSwap::from_pointee(plugins)),
+                store: rooms.store.clone(),
+                fanout: ends.clone(),
+                outbox: ends.clone(),
+                announcer: ends.clone(),
+                limits: Limits { per_second: plenty, burst: plenty, ..Limits::default() },
+            })
+        };
+        let away = MissingHook { plugin: "away".parse().expect("a name"), on_error: FailMode::Quarantine };
+        let nothing = Catalog::of(&[]).expect("nothing is wrong with nothing");
+        let holding = Snapshot::new(Vec::new(), &nothing, vec![(Hook::ScanMessage, away)], Arc::default());
+        let (pipeline, holding) = (pipeline(Snapshot::default()), pipeline(holding));
+        Self { rooms, pipeline, holding, ends }
     }
 
-    async fn post(&self, incoming: Incoming) -> Outcome {
+    pub(super) async fn post(&self, incoming: Incoming) -> Outcome {
         self.pipeline.send(incoming).await.expect("the store takes the message")
     }
 
-    async fn history(&self, room: RoomId) -> Vec<StoredRow> {
+    pub(super) async fn history(&self, room: RoomId) -> Vec<StoredRow> {
         self.rooms.store.history(room, None, None, 1000).await.expect("history")
     }
 
-    fn delivered(&self) -> Vec<StoredRow> {
+    pub(super) fn delivered(&self) -> Vec<StoredRow> {
         self.ends.delivered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn told(&self) -> Vec<Delivery> {
+    pub(super) fn told(&self) -> Vec<Delivery> {
         self.ends.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn changes(&self) -> Vec<ChangeRow> {
+        self.ends.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn posted(&self) -> Vec<Posted> {

@@ -2,6 +2,7 @@
 //!
 //! Each function makes as many fresh stores as it needs and panics with what was wrong, so it is called from a test.
 
+mod changes;
 mod messages;
 
 use std::ops::Deref;
