@@ -191,3 +191,6 @@ impl Store {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;
