@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use plexichat::id::{RoomId, UserId};
+use plexichat::id::{PluginName, RoomId, UserId};
 use plexichat::message::Actor;
 use plexichat::pipeline::{Access, MessageStore, RoomPolicy};
 use schemars::JsonSchema;
@@ -18,6 +18,8 @@ use super::plugins::{IfMatch, stale};
 use crate::error::{ApiError, Finding};
 use crate::store::{CreateError, NewRoom, Room, RoomChange, RoomError, RoomFilter, RoomKind, RoomPage};
 
+/// Where a policy names the plugin that answers.
+const ASSISTANT: &str = "/policy/assistant";
 /// How many rooms a page has where nothing is said.
 const PAGE: u32 = 100;
 /// How many rooms a page may have.
@@ -151,20 +153,30 @@ fn versioned(room: Room) -> Versioned<Room> {
     Versioned { version: room.revision, value: room }
 }
 
-/// Whether the plugins that a policy names are linked: a name with a slip would refuse every message.
+/// Whether the plugins that a policy names are linked, and scan where that is wanted of them: a name with a slip would refuse
+/// every message.
 fn check_policy(app: &App, policy: &RoomPolicy) -> Result<(), ApiError> {
-    let named = policy.assistant.iter().map(|name| ("/policy/assistant".to_owned(), name)).chain(
+    let wrong = |pointer: &str, name: &PluginName| {
+        let message = match app.host.manager.get(name) {
+            None => format!("no plugin named `{name}` is linked"),
+            Some(info)
+                if pointer != ASSISTANT && info.manifest.as_ref().is_some_and(|manifest| manifest.hooks.is_empty()) =>
+            {
+                format!("`{name}` scans nothing")
+            }
+            Some(_) => return None,
+        };
+        Some(Finding { pointer: pointer.to_owned(), message })
+    };
+    let named = policy.assistant.iter().map(|name| (ASSISTANT.to_owned(), name)).chain(
         policy.required_scanners.iter().enumerate().map(|(n, name)| (format!("/policy/required_scanners/{n}"), name)),
     );
-    let unknown: Vec<Finding> = named
-        .filter(|(_, name)| app.host.manager.get(name).is_none())
-        .map(|(pointer, name)| Finding { pointer, message: format!("no plugin named `{name}` is linked") })
-        .collect();
+    let unknown: Vec<Finding> = named.filter_map(|(pointer, name)| wrong(&pointer, name)).collect();
     if unknown.is_empty() {
         return Ok(());
     }
-    Err(ApiError::invalid("the policy names a plugin that this server does not have", unknown)
-        .hint("GET /api/v1/plugins lists those it has"))
+    Err(ApiError::invalid("the policy names a plugin that cannot do what it wants", unknown)
+        .hint("GET /api/v1/plugins lists them and what they do"))
 }
 
 /// Whether the actor may read the room; 404 where it may not even know of it.

@@ -114,7 +114,7 @@ pub(crate) fn access(kind: RoomKind, posting: Posting, standing: Standing) -> Ac
 pub struct Person {
     /// The account.
     pub id: UserId,
-    /// The name to show.
+    /// The name to show; empty where the account was deleted.
     pub name: String,
 }
 

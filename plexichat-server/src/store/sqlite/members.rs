@@ -133,7 +133,8 @@ fn set(
     let stays = current.as_ref().is_some_and(|member| member.role == wanted);
     // Nobody gives more than they have, nor takes from those above them.
     let highest = current.as_ref().map_or(wanted, |member| wanted.max(member.role)).max(MemberRole::Moderator);
-    if !joins && !(stays && user == by) && rank(&seen) < Some(highest) {
+    let own = joins || stays && user == by;
+    if !own && rank(&seen) < Some(highest) {
         return Ok(Err(RoomError::Forbidden(match highest {
             MemberRole::Owner => "owners are made and changed by owners and administrators",
             _ => "inviting people is for the room's moderators and owners",

@@ -384,8 +384,8 @@ fn people(connection: &Connection, room: &Room) -> rusqlite::Result<Vec<Person>>
         return Ok(Vec::new());
     }
     let mut statement = connection.prepare_cached(
-        "SELECT users.id, users.name FROM members JOIN users ON users.id = members.user_id
-         JOIN rooms ON rooms.number = members.room WHERE rooms.id = ?1 ORDER BY users.name",
+        "SELECT members.user_id, coalesce(users.name, '') FROM members JOIN rooms ON rooms.number = members.room
+         LEFT JOIN users ON users.id = members.user_id WHERE rooms.id = ?1 ORDER BY users.name IS NULL, users.name",
     )?;
     let people = statement.query_map([room.id.as_bytes()], |row| {
         Ok(Person { id: identifier(row, 0, UserId::from_bytes)?, name: row.get(1)? })

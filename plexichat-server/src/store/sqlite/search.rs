@@ -298,6 +298,13 @@ mod tests {
             statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()
         });
         assert_eq!(names.await.unwrap(), ["carl"]);
+        bench.store.write(|tx| tx.execute("DELETE FROM messages", []).map(Ok::<_, StoreError>)).await.unwrap();
+        for table in ["message_search", "mentions"] {
+            let left = bench.store.read(move |connection| {
+                connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u32>(0))
+            });
+            assert_eq!(left.await, Ok(0), "{table}: what retention took is found no more");
+        }
         let idle = Indexed { messages: 0, behind: 0 };
         assert_eq!(bench.store.index_step().await, Ok(idle));
     }

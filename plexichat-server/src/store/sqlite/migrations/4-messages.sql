@@ -63,5 +63,10 @@ CREATE INDEX mentions_by_message ON mentions (room, seq);
 CREATE VIRTUAL TABLE message_search USING fts5 (
     text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
 );
+-- What retention takes is found no more.
+CREATE TRIGGER messages_gone AFTER DELETE ON messages BEGIN
+    DELETE FROM message_search WHERE rowid = old.number;
+    DELETE FROM mentions WHERE room = old.room AND seq = old.seq;
+END;
 CREATE TABLE search (one INTEGER PRIMARY KEY CHECK (one = 1), indexed INTEGER NOT NULL);
 INSERT INTO search (one, indexed) VALUES (1, 0);
