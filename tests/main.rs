@@ -19,6 +19,7 @@ mod power;
 mod readme;
 mod rooms;
 mod search;
+mod roads;
 mod secrets;
 mod settings;
 mod tidy;
