@@ -70,6 +70,10 @@ impl Limiter {
     /// Whether the text and the key have a size that may be stored.
     pub(super) fn check_size(&self, incoming: &Incoming) -> Result<(), Refusal> {
         let mut problems = self.text_problems(&incoming.text)?;
+        if incoming.text.trim().is_empty() && !incoming.attachments.is_empty() {
+            // A file says enough.
+            problems.clear();
+        }
         if let Some(key) = &incoming.key
             && (key.is_empty() || key.len() > KEY_MAX)
         {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::delivery::Posted;
 use crate::id::{EventId, FileId, MessageId, PluginName, RoomId};
-use crate::message::{Actor, Finding, MessageState, MessageView, Origin, StoredRow};
+use crate::message::{Actor, Attachment, Finding, MessageState, MessageView, Origin, StoredRow};
 
 /// It came in: parsed, with an identifier, by a known actor.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ struct Inner {
     content: Arc<Snapshot>,
     state: MessageState,
     findings: Vec<(PluginName, Finding)>,
+    attached: Vec<Attachment>,
     row: Option<Arc<StoredRow>>,
 }
 
@@ -105,7 +106,8 @@ impl Message<Received> {
 
     fn with(content: Snapshot) -> Self {
         let content = Arc::new(content);
-        let inner = Inner { content, state: MessageState::Stored, findings: Vec::new(), row: None };
+        let inner =
+            Inner { content, state: MessageState::Stored, findings: Vec::new(), attached: Vec::new(), row: None };
         Self { inner: Box::new(inner), stage: PhantomData }
     }
 
@@ -117,6 +119,10 @@ impl Message<Received> {
 impl Message<Admitted> {
     pub(super) fn rewrite(&mut self, text: String) {
         Arc::make_mut(&mut self.inner.content).incoming.text = text;
+    }
+
+    pub(super) fn attach(&mut self, attached: Vec<Attachment>) {
+        self.inner.attached = attached;
     }
 
     pub(super) fn find(&mut self, plugin: PluginName, finding: Finding) {
@@ -151,7 +157,13 @@ impl Message<Stored> {
             cause_depth: kept.cause_depth,
         };
         let content = Arc::new(Snapshot { id: row.id, incoming, edits: false });
-        let inner = Inner { content, state: row.state, findings: Vec::new(), row: Some(row) };
+        let inner = Inner {
+            content,
+            state: row.state,
+            findings: Vec::new(),
+            attached: row.attachments.clone(),
+            row: Some(row),
+        };
         Self { inner: Box::new(inner), stage: PhantomData }
     }
 
@@ -191,7 +203,12 @@ impl<S> Message<S> {
         self.inner.content.incoming.reply_to
     }
 
-    /// The files that hang on it.
+    /// What clients see of the files that hang on it, once each was found to be judged.
+    pub fn attached(&self) -> &[Attachment] {
+        &self.inner.attached
+    }
+
+    /// The files that are to hang on it.
     pub fn attachments(&self) -> &[FileId] {
         &self.inner.content.incoming.attachments
     }

@@ -8,7 +8,7 @@
 //! | 2 | authorise | [`MessageStore::access`] |
 //! | 3 | limit | `limits.rs` |
 //! | 4, 6 | rewrite, scan | `scan.rs` |
-//! | 5 | attachments | nothing yet: messages are text |
+//! | 5 | attachments | `attachments.rs`: files that came by the road in `files.rs` |
 //! | 7, 8, 9 | store, deliver, tell plugins | [`Commit`] |
 //!
 //! What befalls a message later goes the same way: an edit is judged like a new message, and every change is an [`Alter`],
@@ -16,6 +16,7 @@
 
 pub mod alter;
 mod alterations;
+mod attachments;
 pub mod change;
 pub mod chat;
 pub mod delivery;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::alter::{Alter, Altered, Decision, EMOJI_MAX, Edit, Kept, NewChange, React};
+pub use self::attachments::{ATTACHMENTS_MAX, Attachable};
 pub use self::change::{Change, ChangeKind, ChangeRow, Changed, Changes};
 pub use self::delivery::{Delivery, Posted, Told};
 pub use self::limits::{KEY_MAX, Limits};
@@ -139,6 +141,7 @@ impl Pipeline {
         let scanning = self.scanning(admitted.room_id()).await?;
         let passed = scan::rewrite(&scanning, &mut admitted, self.limiter.text_bytes()).await?;
         self.limiter.check_size(admitted.incoming())?;
+        self.attach(&mut admitted).await?;
         scan::scan(&scanning, admitted, passed).await.map_err(|refused| self.announce_refused(refused))
     }
 

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::alter::Alter;
+use super::attachments::Attachable;
 use super::change::{Change, Changes};
 use super::delivery::{Delivery, Posted, Told};
 use super::message::{Cleared, Message, Stored};
 use crate::event::Event;
-use crate::id::{MessageId, PluginName, RoomId};
+use crate::id::{FileId, MessageId, PluginName, RoomId};
 use crate::message::{Actor, MessageState, StoredRow, Time};
 use crate::store::StoreError;
 
@@ -75,7 +76,12 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Whether the room has this message, and shows it: one that is held back or deleted is not there.
     async fn has_message(&self, room: RoomId, message: MessageId) -> Result<bool, StoreError>;
 
-    /// Stores a message. The store calls one of [`Commit`]'s methods once it knows the outcome: [`Commit::stored`] only
+    /// What is known of these files, in their order; nothing of one that is not there. A store without files has none.
+    async fn files(&self, ids: &[FileId]) -> Result<Vec<Option<Attachable>>, StoreError> {
+        Ok(vec![None; ids.len()])
+    }
+
+    /// Stores a message, and hangs its files on it. The store calls one of [`Commit`]'s methods once it knows the outcome: [`Commit::stored`] only
     /// after the transaction is durable, and in the order in which the messages were committed.
     fn append(&self, commit: Commit);
 
@@ -196,7 +202,7 @@ impl Commit {
             revision: 1,
             created_at: committed.created_at,
             edited_at: None,
-            attachments: Vec::new(),
+            attachments: message.attached().to_vec(),
             reactions: Vec::new(),
         };
         let message = message.store(row);

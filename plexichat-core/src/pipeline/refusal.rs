@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::descriptor::Hook;
 use crate::error::{ErrorKind, PluginError};
-use crate::id::PluginName;
+use crate::id::{FileId, PluginName};
 use crate::message::Finding;
 use crate::problem::Problem;
 use crate::store::StoreError;
@@ -48,6 +48,18 @@ pub enum Refusal {
     TooManyReactions {
         /// How many there may be.
         limit: usize,
+    },
+    /// A file that is to hang on the message waits for a scanner.
+    #[error("the file `{file}` waits for a scanner")]
+    AttachmentPending {
+        /// Which.
+        file: FileId,
+    },
+    /// A file that is to hang on the message is in quarantine.
+    #[error("the file `{file}` is in quarantine")]
+    AttachmentInfected {
+        /// Which.
+        file: FileId,
     },
     /// The text is too long.
     #[error("the text has {found} bytes, at most {limit} are stored")]
@@ -102,6 +114,8 @@ impl Refusal {
             Self::Held => "message_held",
             Self::NotHeld => "message_not_held",
             Self::TooManyReactions { .. } => "too_many_reactions",
+            Self::AttachmentPending { .. } => "attachment_pending",
+            Self::AttachmentInfected { .. } => "attachment_infected",
             Self::TooLarge { .. } => "message_too_large",
             Self::TooFast { .. } => "rate_limited",
             Self::Rejected { .. } => "rejected",
@@ -115,11 +129,11 @@ impl Refusal {
     /// The HTTP status that a client sees.
     pub const fn http_status(&self) -> u16 {
         match self {
-            Self::Invalid(_) | Self::Rejected { .. } | Self::TooDeep { .. } => 422,
+            Self::Invalid(_) | Self::Rejected { .. } | Self::AttachmentInfected { .. } | Self::TooDeep { .. } => 422,
             Self::NoRoom | Self::NoMessage => 404,
             Self::Forbidden | Self::NotAuthor | Self::NotModerator => 403,
             Self::Stale { .. } => 412,
-            Self::Held | Self::NotHeld | Self::TooManyReactions { .. } => 409,
+            Self::Held | Self::NotHeld | Self::TooManyReactions { .. } | Self::AttachmentPending { .. } => 409,
             Self::TooLarge { .. } => 413,
             Self::TooFast { .. } => 429,
             Self::ScannerUnavailable { .. } => 503,
@@ -136,6 +150,10 @@ impl Refusal {
                 Some("try again later; an operator sees the reason in `plexichat plugin list`")
             }
             Self::Stale { .. } => Some("read the message again and edit what it says now"),
+            Self::AttachmentPending { .. } => {
+                Some("send the message again once GET /api/v1/files/{id}/info says `clean`")
+            }
+            Self::AttachmentInfected { .. } => Some("send the message without it"),
             Self::Held => Some("wait for a moderator, or delete it and send another one"),
             Self::TooManyReactions { .. } => Some("react with one of those that are there"),
             Self::TooFast { .. } => Some("wait as long as Retry-After says"),
@@ -147,7 +165,10 @@ impl Refusal {
 
     /// Whether the same message may be taken later.
     pub const fn retryable(&self) -> bool {
-        matches!(self, Self::TooFast { .. } | Self::ScannerUnavailable { .. } | Self::Store(_))
+        matches!(
+            self,
+            Self::TooFast { .. } | Self::ScannerUnavailable { .. } | Self::AttachmentPending { .. } | Self::Store(_)
+        )
     }
 }
 

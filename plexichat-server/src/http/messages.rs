@@ -10,7 +10,7 @@ use aide::openapi::{
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use plexichat::id::MessageId;
+use plexichat::id::{FileId, MessageId};
 use plexichat::message::{Origin, StoredRow};
 use plexichat::pipeline::{Incoming, KEY_MAX, MessageStore};
 use schemars::JsonSchema;
@@ -36,6 +36,8 @@ pub(crate) struct NewMessage {
     text: String,
     /// The message it answers.
     reply_to: Option<MessageId>,
+    /// The files that hang on it: at most ten, each uploaded before by oneself to the same room.
+    attachments: Option<Vec<FileId>>,
 }
 
 /// Which part of the history.
@@ -126,7 +128,7 @@ pub(crate) async fn send(
         room_id: room.id,
         text: new.text,
         reply_to: new.reply_to,
-        attachments: Vec::new(),
+        attachments: new.attachments.unwrap_or_default(),
         origin: Origin::Rest,
         key,
         cause_id: None,

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use plexichat::event::Event;
 use plexichat::event::bus::Bus;
 use plexichat::event::catalog::UserTyping;
-use plexichat::id::{MessageId, RoomId};
+use plexichat::id::{FileId, MessageId, RoomId};
 use plexichat::message::{Origin, StoredRow};
 use plexichat::pipeline::{Access, Announcer, Incoming, MessageStore, Outcome, Pipeline, Refusal};
 use serde::{Deserialize, Serialize};
@@ -82,12 +82,7 @@ enum ClientFrame {
         after_seq: Option<u64>,
         after_change: Option<u64>,
     },
-    Send {
-        room_id: RoomId,
-        text: String,
-        key: String,
-        reply_to: Option<MessageId>,
-    },
+    Send(SendFrame),
     Unsubscribe {
         room_id: RoomId,
     },
@@ -100,6 +95,17 @@ enum ClientFrame {
     Ping,
     #[serde(other)]
     Unknown,
+}
+
+/// A message to be sent.
+#[derive(Debug, Deserialize)]
+struct SendFrame {
+    room_id: RoomId,
+    text: String,
+    key: String,
+    reply_to: Option<MessageId>,
+    #[serde(default)]
+    attachments: Vec<FileId>,
 }
 
 /// Whether somebody attends the connection.
@@ -347,7 +353,7 @@ impl Speaker<'_> {
         let (room, done) = match frame {
             ClientFrame::Unknown => return Reaction::Nothing,
             ClientFrame::Ping => return Reaction::Say(text(&ServerFrame::Pong)),
-            ClientFrame::Send { room_id, text, key, reply_to } => return self.send(room_id, text, key, reply_to),
+            ClientFrame::Send(send) => return self.send(send),
             ClientFrame::Subscribe { room_id, after_seq, after_change } => {
                 (Some(room_id), self.subscribe(room_id, after_seq, after_change).await)
             }
@@ -367,7 +373,8 @@ impl Speaker<'_> {
         }
     }
 
-    fn send(&self, room_id: RoomId, text: String, key: String, reply_to: Option<MessageId>) -> Reaction {
+    fn send(&self, send: SendFrame) -> Reaction {
+        let SendFrame { room_id, text, key, reply_to, attachments } = send;
         if let Err(error) = self.may_write() {
             return Reaction::Say(self.session.error(Some(&key), None, &error));
         }
@@ -376,7 +383,7 @@ impl Speaker<'_> {
             room_id,
             text,
             reply_to,
-            attachments: Vec::new(),
+            attachments,
             origin: Origin::Ws,
             key: Some(key.clone()),
             cause_id: None,

@@ -210,3 +210,58 @@ async fn what_is_not_held_back_cannot_be_released() {
         assert!(matches!(status, 404 | 409), "{act}: {status}");
     }
 }
+
+impl Files {
+    async fn post(&self, token: &str, attachments: &[&str], key: &str) -> Answer {
+        let path = format!("/api/v1/rooms/{}/messages", self.room);
+        let body = json!({ "text": "", "attachments": attachments }).to_string();
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        self.ask("POST", &path, token, &headers, body.as_bytes()).await
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_posted_is_the_rooms() {
+    let files = Files::new().await;
+    let id = id(&files.upload("a.txt", b"text").await);
+    let message = files.post(&files.ann, &[&id], "1").await;
+    assert_eq!(message.status, 201, "{}", message.json());
+    let expected = json!([{ "id": id, "name": "a.txt", "size": 4, "mime": "text/plain" }]);
+    assert_eq!(message.json()["attachments"], expected);
+    // The same again, since the key is known; with another key the file is taken.
+    let again = files.post(&files.ann, &[&id], "1").await;
+    assert_eq!((again.status, &again.json()["attachments"]), (200, &expected));
+    let taken = files.post(&files.ann, &[&id], "2").await;
+    assert_eq!((taken.status, &taken.json()["error"]["details"][0]["pointer"]), (422, &json!("/attachments/0")));
+
+    let path = format!("/api/v1/files/{id}");
+    assert_eq!(files.ask("GET", &path, &files.bob, &[], b"").await.body, b"text");
+    let info = files.ask("GET", &format!("{path}/info"), &files.bob, &[], b"").await.json();
+    assert_eq!((&info["message_id"], &info["expires_at"]), (&message.json()["id"], &Value::Null));
+    let history = format!("/api/v1/rooms/{}/messages", files.room);
+    let history = files.ask("GET", &history, &files.bob, &[], b"").await.json();
+    assert_eq!(history["messages"][0]["attachments"], expected);
+
+    let refused = files.ask("DELETE", &path, &files.ann, &[], b"").await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (409, &json!("file_attached")));
+    let message = format!("/api/v1/messages/{}", message.json()["id"].as_str().unwrap());
+    assert!(matches!(files.ask("DELETE", &message, &files.ann, &[], b"").await.status, 200 | 204));
+    for token in [&files.ann, &files.bob] {
+        assert_eq!(files.ask("GET", &path, token, &[], b"").await.status, 404, "the file goes with its message");
+    }
+}
+
+/// Fault 77: what another uploaded, or to another room, hangs on no message of one's own.
+#[tokio::test]
+async fn anothers_file_cannot_be_posted() {
+    let files = Files::new().await;
+    let id = id(&files.upload("a.txt", b"text").await);
+    let other = plexichat::id::FileId::new().to_string();
+    for (token, file) in [(&files.bob, &id), (&files.ann, &other)] {
+        let refused = files.post(token, &[file], "1").await;
+        assert_eq!((refused.status, &refused.json()["error"]["code"]), (422, &json!("invalid_message")));
+    }
+    let twice = files.post(&files.ann, &[&id, &id], "1").await;
+    assert_eq!((twice.status, &twice.json()["error"]["details"][0]["pointer"]), (422, &json!("/attachments/1")));
+    assert_eq!(files.get(&id, &[]).await.status, 200, "it is as it was");
+}

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::audit::Audit;
 use super::changes::Tx;
+use super::files;
 use super::messages::{COLUMN_COUNT, COLUMNS, list, list_text, stored_row};
 use super::stopping;
 use super::values::{kind_word, state_word, word};
@@ -73,6 +74,10 @@ fn decide(tx: &mut Tx<'_>, alter: &Alter) -> rusqlite::Result<Result<(Decision, 
         Ok(decision) => decision,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    if decision.wipes() && !decision.changes().is_empty() {
+        // Before the changes take their numbers: what the transaction tells itself is told first.
+        files::drop_of_message(tx, decision.row().room_id, numbers.message, alter.by())?;
+    }
     let first = tx.next_number()?;
     if !decision.changes().is_empty() {
         write(tx, alter, &decision, &numbers)?;
@@ -167,13 +172,11 @@ fn write(tx: &mut Tx<'_>, alter: &Alter, decision: &Decision, numbers: &Numbers)
     Ok(())
 }
 
-/// What was written goes from wherever it is. Its files lose the message that held them, and are removed like those that
-/// never had one.
+/// What was written goes from wherever it is.
 fn wipe(tx: &Tx<'_>, numbers: &Numbers, seq: u64) -> rusqlite::Result<()> {
     let message = numbers.message;
     tx.prepare_cached("DELETE FROM reactions WHERE message = ?1")?.execute([message])?;
     tx.prepare_cached("UPDATE changes SET event = NULL WHERE message = ?1 AND kind = 'updated'")?.execute([message])?;
-    tx.prepare_cached("UPDATE files SET message = NULL WHERE message = ?1")?.execute([message])?;
     tx.prepare_cached("DELETE FROM message_search WHERE rowid = ?1")?.execute([message])?;
     tx.prepare_cached("DELETE FROM mentions WHERE room = ?1 AND seq = ?2")?
         .execute((numbers.room, seq.cast_signed()))

@@ -4,6 +4,7 @@ use plexichat::event::catalog::{FileDeleted, FileUploaded};
 use plexichat::file::FileMeta;
 use plexichat::id::{FileId, MessageId, RoomId, UserId};
 use plexichat::message::{Actor, Attachment, Finding, Time};
+use plexichat::pipeline::Attachable;
 use plexichat::pipeline::files::{Cleared, File, FileState, KeepError};
 use plexichat::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -187,6 +188,29 @@ impl Store {
             ))?;
             let rows = statement.query_map((state.as_str(), after, limit), file_row)?;
             rows.collect()
+        })
+        .await
+    }
+
+    /// What is known of these files, in their order, for whoever wants to attach them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn attachable(&self, ids: Vec<FileId>) -> Result<Vec<Option<Attachable>>, StoreError> {
+        let now = Time::now();
+        self.read(move |connection| {
+            let found = ids.into_iter().map(|id| {
+                let row = by_id(connection, id)?.filter(|row| row.expires_at.is_none_or(|expiry| expiry > now));
+                Ok(row.map(|row| {
+                    let FileMeta { uploader, room_id, name, size, mime, .. } = row.meta;
+                    let attachment = Attachment { id, name, size, mime };
+                    Attachable { uploader, room_id, attachment, state: row.state, attached: row.message.is_some() }
+                }))
+            });
+            found.collect()
         })
         .await
     }
@@ -386,17 +410,25 @@ pub(super) fn attach(
     Ok(true)
 }
 
+/// Takes back what [`attach`] did for a message that is not stored after all.
+pub(super) fn detach(connection: &Connection, message: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE files SET message = NULL, expires_at = ?2 WHERE message = ?1")?
+        .execute((message, expiry(FileState::Clean, Time::now())))
+        .map(|_| ())
+}
+
 /// Lets the files of a message go with it: nobody gets them from now on, and upkeep removes them. For the transaction in which
 /// the message is deleted.
-pub(super) fn drop_of_message(tx: &mut Tx<'_>, room: RoomId, message: i64, act: &Act) -> rusqlite::Result<()> {
+pub(super) fn drop_of_message(tx: &mut Tx<'_>, room: RoomId, message: i64, by: &Actor) -> rusqlite::Result<()> {
     let ids: Vec<FileId> = tx
         .prepare_cached("SELECT id FROM files WHERE message = ?1")?
         .query_map([message], |row| identifier(row, 0, FileId::from_bytes))?
         .collect::<rusqlite::Result<_>>()?;
     for id in ids {
         mark_deleted(tx, id)?;
-        let payload = FileDeleted::new(id.to_string(), act.by().clone(), "message_deleted".to_owned());
-        tx.event(&act.event(Some(room), payload))?;
+        let payload = FileDeleted::new(id.to_string(), by.clone(), "message_deleted".to_owned());
+        tx.event(&Act::new(by.clone(), None, None).event(Some(room), payload))?;
     }
     Ok(())
 }

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use plexichat::id::{EventId, MessageId, RoomId};
+use plexichat::id::{EventId, FileId, MessageId, RoomId};
 use plexichat::message::{Actor, StoredRow, Time};
-use plexichat::pipeline::{Access, Alter, ChangeKind, Changes, Commit, Committed, MessageStore, RoomPolicy};
+use plexichat::pipeline::{
+    Access, Alter, Attachable, ChangeKind, Changes, Commit, Committed, MessageStore, RoomPolicy,
+};
 use plexichat::store::StoreError;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
@@ -17,6 +19,7 @@ use super::Store;
 use super::alter::Altering;
 use super::changes::{NewRow, changes_after, insert_change, last_change};
 use super::completion::Appended;
+use super::files;
 use super::values::{bound, count, identifier, json, kind_word, origin_word, state_word, time, word};
 
 /// What [`stored_row`] reads.
@@ -56,8 +59,8 @@ impl Appender {
     pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
         connection.prepare_cached(
             "INSERT INTO messages (number, room, seq, id, text, author_kind, author_id, author_name, origin, state,
-                                   revision, created_at, reply_to, cause_id, cause_depth, key, findings)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15, ?16)
+                                   revision, created_at, reply_to, cause_id, cause_depth, key, findings, attachments)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
              ON CONFLICT (key, room, author_kind, author_id) WHERE key IS NOT NULL DO NOTHING",
         )
     }
@@ -120,6 +123,19 @@ impl Appender {
         let number = self.next(connection)?;
         let seq = standing.seq + 1;
         let author = message.author();
+        let attached = message.attached();
+        if !attached.is_empty() {
+            // A message that was sent before has its files: it is not to be told that they are taken.
+            let known = message.key().map(|key| by_key(connection, author, room_id, key)).transpose()?.flatten();
+            if let Some(row) = known {
+                return Ok(Appended::Known(Box::new(row)));
+            }
+            if !files::attach(connection, standing.room, number, attached)? {
+                files::detach(connection, number)?;
+                let error = StoreError::Unavailable("a file was attached elsewhere or deleted meanwhile".into());
+                return Ok(Appended::NoRoom(error));
+            }
+        }
         let created_at = self.now;
         let findings = list_text(message.findings())?;
         let inserted = insert.execute(rusqlite::params![
@@ -139,6 +155,7 @@ impl Appender {
             message.cause_depth(),
             message.key(),
             findings,
+            list_text(attached)?,
         ])?;
         if inserted == 0 {
             let key = message.key().unwrap_or_default();
@@ -207,6 +224,10 @@ impl MessageStore for Store {
                 .exists((message.as_bytes(), room.as_bytes()))
         })
         .await
+    }
+
+    async fn files(&self, ids: &[FileId]) -> Result<Vec<Option<Attachable>>, StoreError> {
+        self.attachable(ids.to_vec()).await
     }
 
     fn append(&self, commit: Commit) {

@@ -8,8 +8,8 @@ use plexichat::store::StoreError;
 use rusqlite::{OptionalExtension, Row};
 use tokio::sync::Notify;
 
-use super::Store;
 use super::values::{identifier, json, time, word};
+use super::{Store, files};
 use crate::store::scheduled::{
     Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState, WAITING_MAX,
 };
@@ -55,6 +55,7 @@ impl Store {
             if inserted == 0 {
                 return Ok(Err(ScheduleError::NoRoom));
             }
+            files::hold_until(tx, &new.attachments, new.due_at)?;
             let NewScheduled { room_id, text, reply_to, attachments, due_at, .. } = new;
             let state = ScheduledState::Waiting;
             Ok(Ok(Scheduled { id, room_id, text, reply_to, attachments, due_at, created_at: now, state, error: None }))
