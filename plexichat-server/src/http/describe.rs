@@ -97,7 +97,11 @@ fn give_examples(document: &Value, operation: &mut Value) {
 }
 
 fn fill(document: &Value, media: &mut Value, error: Option<u16>) {
-    if media.get("example").is_some() || media.get("examples").is_some() || !media["schema"].is_object() {
+    // Generators of clients know a schema that says nothing, and not the other way to write it.
+    if !media["schema"].is_object() {
+        media["schema"] = json!({});
+    }
+    if media.get("example").is_some() || media.get("examples").is_some() {
         return;
     }
     media["example"] = match error {
