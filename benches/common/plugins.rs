@@ -113,7 +113,7 @@ pub(crate) async fn start(count: usize, isolation: IsolationLevel) -> Running {
     let bus = Bus::new(plugins.clone());
     let manager = PluginManager::new(ManagerParts {
         catalog,
-        settings,
+        settings: ArcSwap::from_pointee(settings),
         plugins: plugins.clone(),
         bus: bus.clone(),
         store: store.clone(),

@@ -68,7 +68,7 @@ impl Host {
         }));
         let manager = PluginManager::new(ManagerParts {
             catalog,
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             plugins: plugins.clone(),
             bus: bus.clone(),
             store: ports.plugins,

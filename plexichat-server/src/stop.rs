@@ -1,16 +1,24 @@
-//! When the server stops: the signals that say so, and how its parts are told.
+//! When the server stops or reads its settings again: the signals that say so, and how its parts are told.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// The signals that end the server: SIGTERM and SIGINT, the first to drain, the second to end at once. SIGHUP is ignored:
-/// settings are read at the start, and what a session's end sends must not kill the server.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To end: SIGTERM and SIGINT, the first to drain, the second to end at once.
+    Stop(&'static str),
+    /// To read the settings again: SIGHUP.
+    Reload,
+}
+
+/// The signals that the server listens to.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    _hang_up: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -22,7 +30,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            _hang_up: signal(SignalKind::hangup())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -30,10 +38,23 @@ impl Signals {
     ///
     /// # Cancel safety
     /// Cancel safe: a dropped call takes no signal.
-    pub(crate) async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+            _ = self.hang_up.recv() => Asked::Reload,
+        }
+    }
+
+    /// Waits for the next one that ends the server.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a dropped call takes no signal that does.
+    pub(crate) async fn next_stop(&mut self) -> &'static str {
+        loop {
+            if let Asked::Stop(signal) = self.next().await {
+                return signal;
+            }
         }
     }
 }

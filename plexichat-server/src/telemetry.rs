@@ -1,11 +1,14 @@
 //! Logs to stderr and counters for `/metrics`: set up once, before anything else. Knows no part of the server.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -20,6 +23,9 @@ pub(crate) enum LogFormat {
 /// The level where neither `--log-level` nor `RUST_LOG` says otherwise.
 const DEFAULT_FILTER: &str = "info";
 
+/// What is logged, to be changed while the server runs.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
 /// Sends logs to stderr, and panics into the log.
 ///
 /// # Errors
@@ -27,18 +33,47 @@ const DEFAULT_FILTER: &str = "info";
 pub(crate) fn start_logging(format: LogFormat, filter: Option<&str>) -> Result<(), ParseError> {
     let from_environment = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = filter.map(str::to_owned).or(from_environment);
-    let filter = EnvFilter::builder().parse(filter.as_deref().unwrap_or(DEFAULT_FILTER))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (filter, handle) = reload::Layer::new(parse(filter.as_deref())?);
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // A second call in one process (tests) keeps the first's subscriber.
-    let _ = match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+    let begun = match format {
+        LogFormat::Text => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+            registry.with(lines).try_init().is_ok()
+        }
         LogFormat::Json => {
-            let subscriber = lines.json().flatten_event(true).with_current_span(false).with_span_list(true).finish();
-            tracing::subscriber::set_global_default(subscriber).map_err(Into::into)
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(true);
+            tracing::subscriber::set_global_default(registry.with(lines)).is_ok()
         }
     };
+    if begun {
+        let _ = FILTER.set(handle);
+    }
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Logs from now on what this says; the default where nothing is said.
+///
+/// # Errors
+/// Where the filter cannot be read.
+pub(crate) fn set_level(filter: Option<&str>) -> Result<(), ParseError> {
+    let filter = parse(filter)?;
+    if let Some(handle) = FILTER.get() {
+        // Refused only where the subscriber is gone, and it never goes.
+        let _ = handle.reload(filter);
+    }
+    Ok(())
+}
+
+/// Whether `RUST_LOG` says what is logged.
+pub(crate) fn level_is_in_environment() -> bool {
+    std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty())
+}
+
+fn parse(filter: Option<&str>) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().parse(filter.unwrap_or(DEFAULT_FILTER))
 }
 
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {

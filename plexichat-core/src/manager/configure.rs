@@ -12,7 +12,8 @@ use crate::event::catalog::PluginConfigChanged;
 use crate::id::PluginName;
 use crate::lifecycle::{Command, Refusal, State};
 use crate::message::Actor;
-use crate::settings::Effective;
+use crate::problem::Problem;
+use crate::settings::{Effective, Settings};
 use crate::store::PluginRecord;
 
 impl PluginManager {
@@ -79,6 +80,68 @@ impl PluginManager {
         self.plugin_config(name)
     }
 
+    /// What is wrong with the plugins' configurations under other settings, each problem with its plugin.
+    pub fn problems_with(&self, settings: &Settings) -> Vec<Problem> {
+        let records = self.board().records.clone();
+        let mut problems = Vec::new();
+        for (name, descriptor) in &self.linked {
+            let Some(record) = records.get(name) else { continue };
+            let stored = Some(&record.config).filter(|stored| stored.is_object());
+            let before = self.settings().plugin_config(descriptor, stored);
+            for problem in settings.plugin_config(descriptor, stored).problems {
+                // What was wrong before is no reason against what is new.
+                if !before.problems.iter().any(|known| known.pointer == problem.pointer) {
+                    problems.push(Problem { pointer: format!("/plugins/{name}/config{}", problem.pointer), ..problem });
+                }
+            }
+        }
+        problems
+    }
+
+    /// Lets other settings count from now on. A running plugin whose configuration, timeouts or hooks they change goes on
+    /// with them as after [`reconfigure`](Self::reconfigure); gives back those plugins, each with why the old one goes on
+    /// where it does.
+    ///
+    /// # Cancel safety
+    /// A dropped call may or may not have changed each plugin.
+    pub async fn reload(&self, settings: Settings, by: &Actor) -> Vec<(PluginName, Result<(), ManagerError>)> {
+        let _changing = self.changing.lock().await;
+        let settings = Arc::new(settings);
+        let old = self.parts.settings.swap(settings.clone());
+        let mut reloaded = Vec::new();
+        for (name, descriptor) in self.linked.clone() {
+            let Some(record) = self.board().records.get(&name).cloned() else { continue };
+            let stored = Some(&record.config).filter(|stored| stored.is_object());
+            let (before, after) = (old.plugin_config(descriptor, stored), settings.plugin_config(descriptor, stored));
+            let changed = changed_keys(&before.value, &after.value);
+            let (said_before, said) = (old.plugin(&name), settings.plugin(&name));
+            if changed.is_empty() && said_before.timeouts == said.timeouts && said_before.hooks == said.hooks {
+                continue;
+            }
+            let outcome = self.go_on_with(descriptor, record, after, changed, by).await;
+            reloaded.push((name, outcome));
+        }
+        reloaded
+    }
+
+    async fn go_on_with(
+        &self,
+        descriptor: &'static Descriptor,
+        record: PluginRecord,
+        config: Effective,
+        changed: Vec<String>,
+        by: &Actor,
+    ) -> Result<(), ManagerError> {
+        let name = record.name.clone();
+        if !config.problems.is_empty() {
+            return Err(ManagerError::Invalid(config.problems));
+        }
+        self.take_over(descriptor, record, config.value).await?;
+        tracing::info!(plugin = %name, keys = ?changed, "the plugin has another configuration");
+        self.announce(by, PluginConfigChanged::new(name.clone(), changed, by.clone()));
+        self.restart_failed(&name, by).await
+    }
+
     async fn take_over(
         &self,
         descriptor: &'static Descriptor,
@@ -123,7 +186,7 @@ impl PluginManager {
     }
 
     fn effective(&self, descriptor: &Descriptor, stored: &Value) -> Effective {
-        self.parts.settings.plugin_config(descriptor, Some(stored).filter(|stored| stored.is_object()))
+        self.settings().plugin_config(descriptor, Some(stored).filter(|stored| stored.is_object()))
     }
 }
 

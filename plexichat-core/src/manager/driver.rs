@@ -39,7 +39,7 @@ impl PluginManager {
         let _changing = self.changing.lock().await;
         let mut records = self.parts.store.plugins().await?;
         for name in self.linked.keys() {
-            let settings = &self.parts.settings;
+            let settings = &self.settings();
             let known = records.iter().position(|record| record.name == *name);
             let uninstalled = known.is_some_and(|known| !records[known].installed);
             // What an operator uninstalled stays so, unless the operator's own file says otherwise since.
@@ -101,7 +101,7 @@ impl PluginManager {
     /// is kept.
     async fn remove(&self, name: &PluginName, data: PluginData) -> Result<(), StoreError> {
         self.parts.store.remove_plugin(name.clone(), data).await?;
-        if self.parts.settings.plugin(name).enabled == Some(true) {
+        if self.settings().plugin(name).enabled == Some(true) {
             let gone = PluginRecord { installed: false, enabled: false, ..self.first_record(name) };
             self.parts.store.save_plugin(gone).await?;
         }
@@ -111,12 +111,12 @@ impl PluginManager {
     fn add(&self, lifecycle: &mut Lifecycle, record: &PluginRecord) {
         let name = &record.name;
         let facts = match self.linked.get(name) {
-            Some(plugin) => facts(plugin, &self.linked, granted(plugin, &self.parts.settings, Some(record))),
+            Some(plugin) => facts(plugin, &self.linked, granted(plugin, &self.settings(), Some(record))),
             None => Facts::default(),
         };
-        let pinned = self.parts.settings.pinned(&format!("/plugins/{name}/enabled"));
+        let pinned = self.settings().pinned(&format!("/plugins/{name}/enabled"));
         let wanted = match pinned {
-            Some(_) => self.parts.settings.plugin(name).enabled.unwrap_or(record.enabled),
+            Some(_) => self.settings().plugin(name).enabled.unwrap_or(record.enabled),
             None => record.enabled,
         };
         let state = match &record.quarantined {
@@ -194,7 +194,7 @@ impl PluginManager {
         let outcome = match self.linked.get(&name) {
             Some(descriptor) => {
                 let stored = self.board().records.get(&name).map(|record| record.config.clone());
-                let config = self.parts.settings.plugin_config(descriptor, stored.as_ref());
+                let config = self.settings().plugin_config(descriptor, stored.as_ref());
                 if config.problems.is_empty() {
                     self.start_instance(descriptor, config.value, None).await
                 } else {
@@ -267,7 +267,7 @@ impl PluginManager {
     fn expected(&self, board: &Board) -> Vec<(Hook, MissingHook)> {
         let installed = self.linked.iter().filter(|(name, _)| board.records.contains_key(*name));
         let expected = installed.flat_map(|(name, plugin)| {
-            let (wanted, settings) = (board.lifecycle.wanted(name), self.parts.settings.plugin(name));
+            let (wanted, settings) = (board.lifecycle.wanted(name), self.settings().plugin(name));
             plugin.hooks.iter().filter(move |spec| wanted || spec.policy.required).map(move |spec| {
                 let said = settings.hooks.get(&spec.hook).and_then(|said| said.on_error);
                 let on_error = match spec.policy.required {

@@ -210,7 +210,7 @@ pub(crate) fn world_over(
     let bus = Bus::new(plugins.clone());
     let parts = ManagerParts {
         catalog,
-        settings,
+        settings: ArcSwap::from_pointee(settings),
         plugins: plugins.clone(),
         bus: bus.clone(),
         store: store.clone(),

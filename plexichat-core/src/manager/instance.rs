@@ -173,12 +173,12 @@ impl PluginManager {
         before: Option<&Live>,
     ) -> Result<Live, String> {
         let name = descriptor.plugin_name();
-        let settings = self.parts.settings.plugin(&name);
+        let settings = self.settings().plugin(&name);
         let (vitals, granted) = {
             let mut board = self.board();
             let Board { vitals, records, .. } = &mut *board;
             let vitals = vitals.entry(name.clone()).or_default().clone();
-            (vitals, granted(descriptor, &self.parts.settings, records.get(&name)))
+            (vitals, granted(descriptor, &self.settings(), records.get(&name)))
         };
         let guard = Guard::new(GuardOptions {
             plugin: name.clone(),

@@ -47,7 +47,7 @@ pub struct ManagerParts {
     /// The plugins in this binary.
     pub catalog: Catalog,
     /// What the bundle and the operator set.
-    pub settings: Settings,
+    pub settings: ArcSwap<Settings>,
     /// Where the manager puts what runs.
     pub plugins: Arc<ArcSwap<Snapshot>>,
     /// What plugins emit goes here, and what becomes of plugins is told here.
@@ -103,7 +103,7 @@ impl PluginManager {
             parts.catalog.plugins().iter().map(|plugin| (plugin.plugin_name(), *plugin)).collect();
         let mut board = Board::default();
         for (name, descriptor) in &linked {
-            let facts = facts(descriptor, &linked, granted(descriptor, &parts.settings, None));
+            let facts = facts(descriptor, &linked, granted(descriptor, &parts.settings.load(), None));
             board.lifecycle.add(name.clone(), State::Linked, false, facts);
         }
         let (bus, clock, started) = (parts.bus.clone(), parts.clock.clone(), Arc::new(Notify::new()));
@@ -121,6 +121,11 @@ impl PluginManager {
         incidents::listen(&manager, received);
         canaries::watch(&manager, started, clock);
         manager
+    }
+
+    /// The settings that count now.
+    fn settings(&self) -> Arc<Settings> {
+        self.parts.settings.load_full()
     }
 
     /// What runs now.
@@ -168,7 +173,7 @@ impl PluginManager {
             Grants::These(permissions) => Some(permissions),
         };
         let record = PluginRecord { granted: given, ..PluginRecord::new(name.clone(), linked) };
-        let granted = granted(descriptor, &self.parts.settings, Some(&record));
+        let granted = granted(descriptor, &self.settings(), Some(&record));
         let facts = facts(descriptor, &self.linked, granted);
         let before = self.board().records.insert(name.clone(), record);
         let done = self.perform(Command::Install(name.clone(), facts), &Actor::system()).await;
@@ -259,7 +264,7 @@ impl PluginManager {
     fn info(&self, board: &Board, name: &PluginName, state: &State) -> PluginInfo {
         let descriptor = self.linked.get(name);
         let record = board.records.get(name);
-        let granted = descriptor.map(|plugin| granted(plugin, &self.parts.settings, record)).unwrap_or_default();
+        let granted = descriptor.map(|plugin| granted(plugin, &self.settings(), record)).unwrap_or_default();
         let version = descriptor.map(|plugin| plugin.package.version.to_owned());
         let live = board.live.get(name);
         let vitals = board.vitals.get(name);
@@ -273,7 +278,7 @@ impl PluginManager {
             health: live.map(|_| board.health.get(name).cloned().unwrap_or(Health::Healthy)),
             declared: descriptor.map(|plugin| plugin.permission_set().iter().collect()).unwrap_or_default(),
             granted: granted.iter().collect(),
-            isolation: self.parts.settings.plugin(name).isolation,
+            isolation: self.settings().plugin(name).isolation,
             counters: match (live, vitals) {
                 (Some(live), _) => live.counters(),
                 (None, Some(vitals)) => vitals.counters(),
@@ -286,7 +291,7 @@ impl PluginManager {
 
     /// What the operator's file or environment decides the API may not.
     fn check_not_pinned(&self, name: &PluginName, wanted: bool) -> Result<(), ManagerError> {
-        let settings = &self.parts.settings;
+        let settings = &self.settings();
         let pointer = format!("/plugins/{name}/enabled");
         match settings.pinned(&pointer) {
             Some(origin) if settings.plugin(name).enabled != Some(wanted) => {

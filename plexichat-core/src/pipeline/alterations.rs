@@ -21,7 +21,7 @@ impl Pipeline {
     /// A dropped call may or may not have changed the message.
     pub async fn edit(&self, edit: Edit) -> Result<Altered, Refusal> {
         let Edit { by, message_id, text, expected_revision, origin } = edit;
-        self.limiter.check_text(&text)?;
+        self.limiter.load().check_text(&text)?;
         let (row, access) = self.find(&by, message_id).await?;
         if !by.is_same(&row.author) {
             return Err(Refusal::NotAuthor);
@@ -54,7 +54,7 @@ impl Pipeline {
         if !by.is_same(&row.author) && access < Access::Moderate {
             return Err(Refusal::NotModerator);
         }
-        self.limiter.check_actor(&by, row.room_id)?;
+        self.limiter.load().check_actor(&by, row.room_id)?;
         self.alter(message_id, by, origin, What::Delete).await
     }
 
@@ -79,7 +79,7 @@ impl Pipeline {
         if access < Access::Write {
             return Err(Refusal::Forbidden);
         }
-        self.limiter.check_actor(&by, row.room_id)?;
+        self.limiter.load().check_actor(&by, row.room_id)?;
         self.alter(message_id, by, origin, What::React { emoji, on }).await
     }
 

@@ -61,7 +61,7 @@ pub struct Pipeline {
     plugins: Arc<ArcSwap<Snapshot>>,
     store: Arc<dyn MessageStore>,
     tail: Arc<Tail>,
-    limiter: Limiter,
+    limiter: ArcSwap<Limiter>,
 }
 
 /// What a pipeline is built from.
@@ -85,7 +85,17 @@ impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { plugins, store, fanout, outbox, announcer, limits } = parts;
         let tail = Arc::new(Tail { fanout, outbox, announcer });
-        Self { plugins, store, tail, limiter: Limiter::new(limits) }
+        Self { plugins, store, tail, limiter: ArcSwap::from_pointee(Limiter::new(limits)) }
+    }
+
+    /// Lets other limits count from now on. Everybody begins with a full bucket.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limiter.store(Arc::new(Limiter::new(limits)));
+    }
+
+    /// The longest text that may be stored, in bytes.
+    pub fn text_bytes(&self) -> usize {
+        self.limiter.load().text_bytes()
     }
 
     /// Takes a message through every stage; returns when it is durable.
@@ -126,7 +136,7 @@ impl Pipeline {
         if incoming.cause_depth > CAUSE_DEPTH_MAX {
             return Err(self.too_deep(&incoming));
         }
-        self.limiter.check_size(&incoming)?;
+        self.limiter.load().check_size(&incoming)?;
         let received = Message::receive(MessageId::new(), incoming);
         self.authorise(received.author(), received.room_id()).await?;
         Ok(received)
@@ -134,13 +144,14 @@ impl Pipeline {
 
     /// Stages 3 to 6: what comes out may be stored.
     async fn clear(&self, received: Message<Received>) -> Result<Message<Cleared>, Refusal> {
-        self.limiter.check_rate(received.incoming())?;
+        self.limiter.load().check_rate(received.incoming())?;
         self.check_reply(&received).await?;
         let mut admitted = received.admit();
 
         let scanning = self.scanning(admitted.room_id()).await?;
-        let passed = scan::rewrite(&scanning, &mut admitted, self.limiter.text_bytes()).await?;
-        self.limiter.check_size(admitted.incoming())?;
+        let text_bytes = self.text_bytes();
+        let passed = scan::rewrite(&scanning, &mut admitted, text_bytes).await?;
+        self.limiter.load().check_size(admitted.incoming())?;
         self.attach(&mut admitted).await?;
         scan::scan(&scanning, admitted, passed).await.map_err(|refused| self.announce_refused(refused))
     }

@@ -11,6 +11,7 @@ mod layer;
 mod origin;
 mod read;
 mod references;
+mod reload;
 mod shape;
 mod source;
 

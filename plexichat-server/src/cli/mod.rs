@@ -9,6 +9,7 @@ mod config;
 mod failure;
 mod output;
 mod plugin;
+mod reload;
 mod room;
 mod serve;
 mod settings;

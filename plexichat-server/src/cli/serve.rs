@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::Failure;
 use super::client::ADDRESS_FILE;
+use super::reload::Reloading;
 use super::settings::{SettingsArgs, load};
 use crate::Bundle;
 use crate::auth::{Authenticator, FirstAdministrator, SignIn, first_administrator};
@@ -37,7 +38,7 @@ use crate::live::{beat, entry};
 use crate::outbox::Outbox;
 use crate::ports::SystemClock;
 use crate::scheduler;
-use crate::stop::{Signals, stopped};
+use crate::stop::{Asked, Signals, stopped};
 use crate::store::{Broken, Store};
 use crate::telemetry::{self, LogFormat};
 
@@ -51,7 +52,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  plexichat serve\n  plexichat serve --config plexichat.toml --log-format json\n\n\
                         The first line on stdout is `listening on http://…`. SIGTERM and SIGINT drain and end, a second one \
-                        ends at once; SIGHUP is ignored.")]
+                        ends at once; SIGHUP reads the settings again.")]
 pub(super) struct ServeArgs {
     #[command(flatten)]
     settings: SettingsArgs,
@@ -67,6 +68,11 @@ pub(super) fn run(arguments: &ServeArgs, bundle: &Bundle) -> Result<(), Failure>
     telemetry::start_logging(arguments.log_format, arguments.log_level.as_deref())
         .map_err(|error| Failure::usage(format!("what is to be logged cannot be read: {error}")))?;
     let (catalog, settings) = load(bundle, &arguments.settings).map_err(|problems| Failure::of_problems(&problems))?;
+    let log_level_is_given = arguments.log_level.is_some() || telemetry::level_is_in_environment();
+    if !log_level_is_given {
+        telemetry::set_level(settings.server.log_level.as_deref())
+            .map_err(|error| Failure::cannot_work(format!("server.log_level cannot be read: {error}")))?;
+    }
     let data_dir = DataDir::open(&settings.server.data_dir)
         .map_err(|error| Failure::cannot_work(error.to_string()).hint(error.hint()))?;
     backup::remove_left_overs(data_dir.path());
@@ -74,14 +80,15 @@ pub(super) fn run(arguments: &ServeArgs, bundle: &Bundle) -> Result<(), Failure>
         .map_err(|error| Failure::cannot_work(error.to_string()).hint(error.hint()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("server").build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let result = runtime.block_on(serve(bundle, catalog, settings, &data_dir, store));
+    let result = runtime.block_on(serve(bundle, arguments, catalog, settings, &data_dir, store));
     // Everything that must end has ended; a thread that nobody can stop must not keep the process.
     runtime.shutdown_background();
     result
 }
 
 async fn serve(
-    bundle: &Bundle,
+    linked: &Bundle,
+    arguments: &ServeArgs,
     catalog: Catalog,
     settings: Settings,
     data_dir: &DataDir,
@@ -89,7 +96,12 @@ async fn serve(
 ) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::new(format!("cannot take signals over: {error}")))?;
     let tls = settings.server.tls.as_ref().map(Tls::new).transpose();
-    let tls = tls.map_err(of_tls)?.map(Arc::new);
+    let tls = tls
+        .map_err(|error| {
+            let hint = error.hint();
+            Failure::cannot_work(of_tls(&error)).hint(hint)
+        })?
+        .map(Arc::new);
     let (listener, address) = listen(settings.server.listen)?;
     let metrics = telemetry::start_metrics().map_err(|error| Failure::new(format!("cannot count: {error}")))?;
     make_first_administrator(&store, data_dir).await?;
@@ -98,12 +110,12 @@ async fn serve(
     let files = Files::open(data_dir.path(), store.clone(), settings.server.files, kept)
         .map_err(|error| Failure::cannot_work(error.to_string()).hint("the server's user must own what is in it"))?;
     let egress = Egress::new(reach(&settings)).map_err(|error| Failure::new(error.to_string()))?;
-    let bundle = BundleInfo::of(bundle);
+    let bundle = BundleInfo::of(linked);
     let version = bundle.version.clone();
     let public_url = settings.server.public_url.clone();
     let limits = Limits::from(settings.server.limits);
     let edge = Arc::new(Edge::new(EdgeSettings::of(&settings.server)));
-    let (_reloaded, live_settings) = watch::channel(Arc::new(settings.clone()));
+    let (reloaded, live_settings) = watch::channel(Arc::new(settings.clone()));
     let accounts = settings.server.accounts;
     let hub = Hub::new(Arc::new(store.clone()));
     let outbox = Outbox::new();
@@ -156,7 +168,6 @@ async fn serve(
         public_url,
         edge,
         settings: live_settings,
-        text_bytes: limits.text_bytes,
         metrics: metrics.clone(),
         stopping: stopping.clone(),
         document,
@@ -182,11 +193,29 @@ async fn serve(
     announce(data_dir, address, tls.is_some())?;
     host.bus.announce(Event::new(SystemStarted::new(version, running(&host))));
 
+    let reloading = Reloading {
+        bundle: linked,
+        arguments: &arguments.settings,
+        log_level_is_given: arguments.log_level.is_some() || telemetry::level_is_in_environment(),
+        settings: reloaded,
+        host: host.clone(),
+        edge: app.edge.clone(),
+        tls,
+        places,
+    };
+    let asked_to_stop = async {
+        loop {
+            match signals.next().await {
+                Asked::Stop(signal) => return signal,
+                Asked::Reload => reloading.reload().await,
+            }
+        }
+    };
     // What the accept loop ended with, where it has: a task can be awaited once.
     let mut left = None;
     let reason;
     let ended = tokio::select! {
-        signal = signals.next() => {
+        signal = asked_to_stop => {
             tracing::info!(signal, "stopping: what has begun is finished first");
             reason = "signal";
             Ok(())
@@ -221,7 +250,7 @@ async fn serve(
     };
     tokio::select! {
         () = take_down => {}
-        signal = signals.next() => {
+        signal = signals.next_stop() => {
             return Err(Failure::new(format!("ended at once by a second signal ({signal})"))
                 .hint("what was acknowledged is stored"));
         }
@@ -263,15 +292,15 @@ fn of_broken(broken: Broken) -> Failure {
     }
 }
 
-fn of_tls(error: TlsError) -> Failure {
-    let hint = error.hint();
+/// Why https cannot be spoken, with what lies behind it.
+pub(super) fn of_tls(error: &TlsError) -> String {
     let mut text = error.to_string();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(source) = cause {
         text.push_str(&format!(": {source}"));
         cause = source.source();
     }
-    Failure::cannot_work(text).hint(hint)
+    text
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {

@@ -42,8 +42,6 @@ pub(crate) struct App {
     pub(crate) edge: Arc<Edge>,
     /// The settings as they are now: a reload brings others.
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
-    /// The longest text that is stored, in bytes.
-    pub(crate) text_bytes: usize,
     /// The counters.
     pub(crate) metrics: PrometheusHandle,
     /// Turns true when the server begins to stop.

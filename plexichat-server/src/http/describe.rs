@@ -60,7 +60,7 @@ pub(crate) fn complete(document: &mut Value) {
     let before = document.clone();
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for operation in operations.as_object_mut().into_iter().flat_map(Map::values_mut) {
-            if !operation["responses"].is_object() {
+            if operation.get("responses").is_none() {
                 continue;
             }
             operation["tags"] = json!(tag(path).into_iter().collect::<Vec<_>>());
@@ -70,7 +70,8 @@ pub(crate) fn complete(document: &mut Value) {
 }
 
 fn give_examples(document: &Value, operation: &mut Value) {
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    // Not by index: that would write what is missing.
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or("").to_owned();
         let required = parameter["required"] == true;
         let given = parameter.get("example").is_some() || parameter.get("examples").is_some();
@@ -78,17 +79,14 @@ fn give_examples(document: &Value, operation: &mut Value) {
         if required && !given {
             parameter["example"] = example::of(document, &parameter["schema"], &name);
         }
-        // What stands in an address is never nothing.
-        if let Some(schema) = parameter["schema"].as_object_mut() {
-            schema.remove("description");
-        }
     }
-    for media in operation["requestBody"]["content"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+    let body = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut);
+    for media in body.into_iter().flat_map(Map::values_mut) {
         fill(document, media, None);
     }
-    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+    for (status, response) in operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten() {
         let status = status.parse().ok().filter(|status| *status >= 400);
-        for (kind, media) in response["content"].as_object_mut().into_iter().flatten() {
+        for (kind, media) in response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
             if kind.contains("json") {
                 fill(document, media, status);
             }

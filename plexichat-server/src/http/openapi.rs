@@ -134,6 +134,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn nothing_is_null_that_has_a_meaning() {
+        fn walk(value: &Value, place: &str) {
+            match value {
+                Value::Null => panic!("{place} is null"),
+                // Examples, defaults and constants may be.
+                Value::Object(members) => members
+                    .iter()
+                    .filter(|(key, _)| !["example", "examples", "default", "const", "enum"].contains(&key.as_str()))
+                    .for_each(|(key, member)| walk(member, &format!("{place}/{key}"))),
+                Value::Array(items) => items.iter().for_each(|item| walk(item, place)),
+                _ => {}
+            }
+        }
+        walk(&written(), "");
+    }
+
     /// What a program reads of a body or a parameter: where it stands, its schema and its example.
     fn documented_values(document: &Value) -> Vec<(String, Value, Value)> {
         let mut found = Vec::new();

@@ -71,7 +71,6 @@ impl Fixture {
             public_url: None,
             edge: Default::default(),
             settings: watch::channel(Arc::new(Settings::default())).1,
-            text_bytes: Limits::default().text_bytes,
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             stopping,
         });

@@ -90,7 +90,7 @@ pub(crate) async fn open(
         hub: app.hub.clone(),
         bus: app.host.bus.clone(),
         server: websocket::Server { name: app.bundle.name.clone(), version: app.bundle.version.clone() },
-        text_bytes: app.text_bytes,
+        text_bytes: app.host.pipeline.text_bytes(),
         stopping: app.stopping.clone(),
     };
     let Upgrade { upgrade, accept, permit, .. } = upgrade;
