@@ -14,6 +14,7 @@ mod room;
 mod serve;
 mod settings;
 mod token;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// List, inspect and change the plugins of a running server.
     Plugin(plugin::PluginArgs),
+    /// Make, list, change and invite people of a running server.
+    User(user::UserArgs),
     /// Make, list and revoke API tokens of a running server.
     Token(token::TokenArgs),
     /// Make, list, change and delete rooms of a running server, and say who is in them.
@@ -94,6 +97,7 @@ pub(crate) fn run(bundle: &Bundle, arguments: impl IntoIterator<Item = std::ffi:
     let mut output = Output::new(cli.json);
     let result = match cli.command {
         Command::Plugin(arguments) => on_runtime(plugin::run(arguments, &mut output)),
+        Command::User(arguments) => on_runtime(user::run(arguments, &mut output)),
         Command::Token(arguments) => on_runtime(token::run(arguments, &mut output)),
         Command::Room(arguments) => on_runtime(room::run(arguments, &mut output)),
         Command::Audit(arguments) => on_runtime(audit::run(arguments, &mut output)),
@@ -152,6 +156,11 @@ mod tests {
         check("plugin config set echo", false);
         check("token create alice --role admin --expires-in 30d", true);
         check("token create alice --role root", false);
+        check("token create alice --role moderator", true);
+        check("user add ann --role moderator --password-file -", true);
+        check("user add ann --password secret", false);
+        check("user role ann root", false);
+        check("user invite --uses 3 --expires-in 1d --json", true);
         check("room create", false);
         check("room list --token-file t", true);
         check("bundle info", true);

@@ -49,14 +49,30 @@ enum TokenCommand {
     },
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum RoleArg {
+/// What a person may do on the server.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(super) enum RoleArg {
+    /// Read and write.
+    #[default]
     User,
+    /// Also look after what others write.
+    Moderator,
+    /// Everything.
     Admin,
 }
 
+impl RoleArg {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Moderator => "moderator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// Reads `90s`, `15m`, `12h`, `30d`, or seconds.
-fn seconds(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is no length of time: write it like 90s, 15m, 12h or 30d");
     let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
     let factor = match &text[digits.len()..] {
@@ -76,7 +92,7 @@ pub(super) async fn run(arguments: TokenArgs, output: &mut Output) -> Result<(),
         TokenCommand::Create { user, role, name, expires_in } => {
             let mut body = json!({ "user": user });
             if let Some(role) = role {
-                body["role"] = if matches!(role, RoleArg::Admin) { "admin".into() } else { "user".into() };
+                body["role"] = role.as_str().into();
             }
             if let Some(name) = name {
                 body["name"] = name.into();
