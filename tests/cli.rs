@@ -101,7 +101,7 @@ fn kind(word: &str) -> Option<&'static str> {
     if lengths == [8, 4, 4, 4, 12] && word.split('-').all(hexadecimal) {
         return Some("[ID]");
     }
-    if word.starts_with("plx_") {
+    if word.starts_with("plx_") || word.starts_with("inv_") {
         return Some("[TOKEN]");
     }
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
@@ -135,6 +135,13 @@ fn rooms() {
 #[test]
 fn rooms_and_tokens() {
     transcript("rooms-and-tokens.md", &Setup::new().start());
+}
+
+#[test]
+fn people() {
+    let server = Setup::new().start();
+    std::fs::write(server.setup().folder().join("secret.txt"), "correct horse\n").unwrap();
+    transcript("people.md", &server);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod accounts;
 mod bad_start;
 mod cli;
 mod clients;

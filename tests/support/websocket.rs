@@ -19,7 +19,12 @@ pub(crate) struct WebSocket {
 impl WebSocket {
     /// Connects with the client's token and reads the greeting.
     pub(crate) async fn connect(client: &Client) -> Self {
-        let mut stream = Self::handshake(client, &[]).await.unwrap_or_else(|error| panic!("no WebSocket: {error}"));
+        Self::connect_with(client, &[]).await
+    }
+
+    /// The same with further headers.
+    pub(crate) async fn connect_with(client: &Client, headers: &[(&'static str, &str)]) -> Self {
+        let mut stream = Self::handshake(client, headers).await.unwrap_or_else(|error| panic!("no WebSocket: {error}"));
         let hello = next(&mut stream).await.expect("a greeting");
         assert_eq!(hello["type"], "hello", "{hello}");
         Self { stream, hello }
