@@ -16,8 +16,7 @@ use super::extract::{Json, Path};
 use super::output::{Created, Gone, Shown};
 use super::rooms::no_such_room;
 use crate::error::{ApiError, Finding};
-use crate::store::scheduled::DAYS_AHEAD_MAX;
-use crate::store::{NewScheduled, ScheduleError, Scheduled, ScheduledId};
+use crate::store::{DAYS_AHEAD_MAX, NewScheduled, ScheduleError, Scheduled, ScheduledId};
 
 /// A post for later.
 #[derive(Debug, Deserialize, JsonSchema)]

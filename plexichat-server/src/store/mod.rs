@@ -25,7 +25,9 @@ pub use rooms::{
 pub use rows::{
     CreateError, HeldFinding, HeldMessage, NewToken, Reacted, Role, Scope, StoredToken, TokenId, TokenInfo, User,
 };
-pub use scheduled::{Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState};
+pub use scheduled::{
+    DAYS_AHEAD_MAX, Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState,
+};
 pub use search::{Hit, InvalidWords, Piece, SearchPage, SearchQuery, Words};
 pub use sqlite::{
     Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, FileRow, InvalidAnchor, OpenError,
