@@ -138,6 +138,83 @@ async fn a_stream_of_events_goes_on_where_it_was() {
     client.with_token(None).get(&path).await.error(401, "unauthorized");
 }
 
+#[tokio::test]
+async fn what_befalls_messages_is_told_live_and_again() {
+    let (server, client, room) = started().await;
+    let mut early = listening(&client, &room).await;
+    let mut events = Events::follow(&client, &room, "", None).await;
+    let change = early.hello["change"].as_u64().unwrap();
+    let mended = client.say(&room, "a mistake").await;
+    let gone = client.say(&room, "too much").await;
+    let address = |message: &Value| format!("/api/v1/messages/{}", message["id"].as_str().unwrap());
+    let patch = json!({ "text": "mended" });
+    client.request("PATCH", &address(&mended), &patch).await.unwrap().expect(200);
+    let answer = client.request("PUT", &format!("{}/reactions/%F0%9F%91%8D", address(&mended)), &Value::Null).await;
+    assert!(answer.as_ref().unwrap().status.is_success(), "{}", answer.unwrap().text());
+    let answer = client.request("DELETE", &address(&gone), &Value::Null).await.unwrap();
+    assert!(answer.status.is_success(), "{}", answer.text());
+    let mut frames = Vec::new();
+    while frames.len() < 5 {
+        frames.push(early.next().await.unwrap());
+    }
+    let kinds: Vec<&str> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["message", "message", "message_updated", "reaction", "message_deleted"]);
+    assert_eq!((&frames[2]["id"], &frames[2]["text"]), (&mended["id"], &json!("mended")));
+    assert_eq!((&frames[3]["message_id"], &frames[3]["on"]), (&mended["id"], &json!(true)));
+    assert_eq!((&frames[4]["id"], &frames[4]["seq"]), (&gone["id"], &gone["seq"]));
+    let numbers: Vec<u64> = frames[2..].iter().map(|frame| frame["change"].as_u64().unwrap()).collect();
+    assert!(change < numbers[0] && numbers.is_sorted_by(|a, b| a < b), "{change} {numbers:?}");
+    for frame in &frames {
+        assert_eq!(events.next().await.as_ref(), Some(frame), "both roads carry the same");
+    }
+    assert_eq!(events.last_id, Some(format!("2.{}", numbers[2])));
+    // Whoever comes back hears what they missed: the message as it is by now, then what befell those that they had.
+    let server = server.restart();
+    let client = server.client();
+    let mut late = WebSocket::connect(&client).await;
+    assert!(late.hello["change"].as_u64().unwrap() >= numbers[2]);
+    late.send(json!({ "type": "subscribe", "room_id": room, "after_seq": 0, "after_change": numbers[0] })).await;
+    let message = late.next_of("message").await;
+    assert_eq!((&message["id"], &message["text"]), (&mended["id"], &json!("mended")));
+    assert_eq!(late.next().await.unwrap()["change"], numbers[1]);
+    assert_eq!(late.next().await.unwrap(), frames[4]);
+}
+
+/// Whoever is put out of a room hears no more of it, within a second; where it is deleted, nobody does.
+#[tokio::test]
+async fn who_may_not_listen_any_more_is_put_out() {
+    let (_server, client, _) = started().await;
+    let (other, _) = somebody(&client, "other").await;
+    let user = WebSocket::connect(&other).await.hello["user"]["id"].as_str().unwrap().to_owned();
+    let made = client.post("/api/v1/rooms", json!({ "name": "secret", "kind": "private" })).await.expect(201);
+    let room = made["id"].as_str().unwrap();
+    let mut refused = WebSocket::connect(&other).await;
+    refused.subscribe(room, None).await;
+    assert_eq!(refused.next_of("error").await["error"]["code"], "room_not_found");
+    let member = format!("/api/v1/rooms/{room}/members/{user}");
+    let answer = client.request("PUT", &member, &json!({ "role": "member" })).await.unwrap();
+    assert!(answer.status.is_success(), "{}", answer.text());
+    let mut socket = listening(&other, room).await;
+    let mut events = Events::follow(&other, room, "", None).await;
+    let mut admin = listening(&client, room).await;
+    client.say(room, "for us").await;
+    assert_eq!(socket.message().await["text"], "for us");
+    let began = Instant::now();
+    client.request("DELETE", &member, &Value::Null).await.unwrap().expect(204);
+    assert_eq!(socket.next_of("unsubscribed").await, json!({ "type": "unsubscribed", "room_id": room }));
+    let mut heard = Vec::new();
+    while let Some(event) = events.next().await {
+        heard.push(event["type"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(heard.last().map(String::as_str), Some("unsubscribed"), "{heard:?}");
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    client.say(room, "not for them").await;
+    ready(&mut socket).await;
+    assert_eq!(admin.message().await["text"], "for us");
+    client.request("DELETE", &format!("/api/v1/rooms/{room}"), &Value::Null).await.unwrap().expect(204);
+    admin.next_of("unsubscribed").await;
+}
+
 /// Fault 73: a token that is revoked ends what it opened within a second.
 #[tokio::test]
 async fn a_revoked_token_ends_streams_and_sockets() {

@@ -1,4 +1,4 @@
-//! Holds that README and ARCHITECTURE name only what exists: files, folders, links, `cargo xtask` and `plexichat` commands.
+//! Holds that README, ARCHITECTURE and the pages in `docs` name only what exists: files, folders, links, `cargo xtask` and `plexichat` commands.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::{none, root};
 
-const PAPERS: &[&str] = &["README.md", "ARCHITECTURE.md"];
+const PAPERS: &[&str] = &["README.md", "ARCHITECTURE.md", "docs/protocol.md"];
 
 fn read(paper: &str) -> String {
     std::fs::read_to_string(root().join(paper)).unwrap_or_else(|error| panic!("{paper}: {error}"))

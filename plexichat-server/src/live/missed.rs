@@ -11,8 +11,8 @@ use super::queue::{BATCH_BYTES, Road, Standing};
 /// How many missed messages, or changes, are sent before the client is told to read the rest itself.
 pub(super) const CATCH_UP: u32 = 1000;
 
-/// How many are read at once.
-const PAGE: u32 = 32;
+/// How many are read at once: few, because each may be as long as a text may be.
+pub(super) const PAGE: u32 = 16;
 
 /// What was read.
 pub(super) struct Page {

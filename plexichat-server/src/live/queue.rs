@@ -11,7 +11,7 @@ use super::frame::Frame;
 
 /// How many frames one connection's queue holds, and how many bytes of them.
 pub(super) const QUEUE_FRAMES: usize = 256;
-pub(super) const QUEUE_BYTES: usize = 256 * 1024;
+pub(super) const QUEUE_BYTES: usize = 192 * 1024;
 
 /// How many bytes are taken at once, but one frame at least: what is being sent counts, too.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;

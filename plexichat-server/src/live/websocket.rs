@@ -532,6 +532,21 @@ mod tests {
         assert!(found.starts_with(expected), "{text}: {found}");
     }
 
+    /// Fault 75: whatever a client does, its connection holds less than a mebibyte.
+    #[test]
+    fn a_connection_is_bounded() {
+        use crate::live::queue::{BATCH_BYTES, QUEUE_BYTES};
+        let text = plexichat::pipeline::Limits::default().text_bytes;
+        let frame = 6 * text;
+        let buffers = buffers(text);
+        let sent = QUEUE_BYTES + BATCH_BYTES + frame + buffers.write_buffer_size + frame;
+        let read_from_the_store = crate::live::missed::PAGE as usize * text;
+        // A message in pieces, and the piece that is being read.
+        let received = buffers.read_buffer_size + 2 * buffers.max_message_size.expect("bounded");
+        let all = sent + read_from_the_store + received;
+        assert!(all < 1 << 20, "{all} bytes");
+    }
+
     #[test]
     fn frames_of_clients() {
         let room = "01890c6e-8b5a-7cc0-98c4-dc0c0c07398f";
