@@ -10,4 +10,6 @@ mod meter;
 mod missed;
 pub mod presence;
 mod queue;
+mod waiting;
 pub(crate) mod websocket;
+mod words;

@@ -1,36 +1,34 @@
 //! What is spoken on one WebSocket: frames of JSON text in and out, each wait with an end. Knows no HTTP.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::stream::SplitStream;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use plexichat::event::Event;
 use plexichat::event::bus::Bus;
 use plexichat::event::catalog::UserTyping;
-use plexichat::id::{FileId, MessageId, RoomId};
-use plexichat::message::{Origin, StoredRow};
+use plexichat::id::RoomId;
+use plexichat::message::Origin;
 use plexichat::pipeline::{Access, Announcer, Incoming, MessageStore, Outcome, Pipeline, Refusal};
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
 use super::flood;
 use super::frame::Frame;
-use super::hub::{Frames, Hub, Subscriber};
+use super::hub::{Hub, Subscriber};
 use super::meter::{Metered, Progress};
-use crate::auth::{AuthError, Authenticator, Principal};
-use crate::error::{ApiError, ErrorDetail};
-use crate::stop::stopped;
-use crate::store::{Scope, Store, User};
+use super::waiting::{BATCH, End, Sending, Sink, Socket, Step, Waiting, Watch};
+pub(crate) use super::words::Server;
+use super::words::{Attendance, ClientFrame, HelloLimits, SendFrame, ServerFrame, text};
+use crate::auth::{Authenticator, Principal};
+use crate::error::ApiError;
+use crate::store::{Scope, Store};
 
 /// The largest frame that is taken, in bytes.
 const FRAME_MAX: usize = 64 * 1024;
@@ -38,14 +36,8 @@ const FRAME_MAX: usize = 64 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a connection may give no sign of life.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
-/// How long the other side may leave us unable to send.
-const SEND_PATIENCE: Duration = Duration::from_secs(10);
-/// How many frames go out with one flush.
-const BATCH: usize = 64;
 /// How long the other side may take to answer a closing.
 const CLOSING: Duration = Duration::from_secs(1);
-/// The pause before what a connection missed is read again, where the store could not.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// What one connection works with.
 pub(crate) struct Session {
@@ -64,136 +56,6 @@ pub(crate) struct Session {
     pub(crate) text_bytes: usize,
     /// Turns true when the server begins to stop.
     pub(crate) stopping: watch::Receiver<bool>,
-}
-
-/// What the server says of itself.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Server {
-    pub(crate) name: String,
-    pub(crate) version: String,
-}
-
-/// What a client sends. Unknown types are ignored, and so are unknown members of known ones.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ClientFrame {
-    Subscribe {
-        room_id: RoomId,
-        after_seq: Option<u64>,
-        after_change: Option<u64>,
-    },
-    Send(SendFrame),
-    Unsubscribe {
-        room_id: RoomId,
-    },
-    Typing {
-        room_id: RoomId,
-    },
-    Presence {
-        status: Attendance,
-    },
-    Ping,
-    #[serde(other)]
-    Unknown,
-}
-
-/// A message to be sent.
-#[derive(Debug, Deserialize)]
-struct SendFrame {
-    room_id: RoomId,
-    text: String,
-    key: String,
-    reply_to: Option<MessageId>,
-    #[serde(default)]
-    attachments: Vec<FileId>,
-}
-
-/// Whether somebody attends the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Attendance {
-    Online,
-    Away,
-}
-
-/// What the server sends, apart from what the hub writes.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ServerFrame<'a> {
-    Hello {
-        user: &'a User,
-        server: &'a Server,
-        /// The last change of all: whoever subscribes after it misses none.
-        change: u64,
-        limits: HelloLimits,
-    },
-    Ack {
-        key: &'a str,
-        message: &'a StoredRow,
-    },
-    Pong,
-    Error {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        key: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        room_id: Option<RoomId>,
-        error: ErrorDetail,
-    },
-}
-
-#[derive(Serialize)]
-struct HelloLimits {
-    frame_bytes: usize,
-    text_bytes: usize,
-    frames_per_second: u32,
-    frames_at_once: u32,
-    rooms: usize,
-    typing_seconds: u64,
-}
-
-/// Why a connection ends.
-enum End {
-    /// The other side closed, or cannot be reached.
-    Gone,
-    /// We close, and say why.
-    Close(CloseCode, &'static str),
-}
-
-type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
-type Sink = SplitSink<Socket, Message>;
-type Sending = BoxFuture<'static, (String, Result<Outcome, Refusal>)>;
-
-/// What ends a connection whatever it is doing.
-struct Watch<'a> {
-    stopping: watch::Receiver<bool>,
-    ended: Pin<Box<dyn Future<Output = AuthError> + Send + 'a>>,
-}
-
-impl Watch<'_> {
-    async fn end(&mut self) -> End {
-        tokio::select! {
-            biased;
-            () = stopped(&mut self.stopping) => End::Close(CloseCode::Away, "the server is stopping"),
-            _ = &mut self.ended => End::Close(CloseCode::Policy, "the token counts no more"),
-        }
-    }
-
-    /// Sends, for as long as the connection may last and the other side takes what it is sent.
-    async fn send(&mut self, sending: impl Future<Output = Result<(), tungstenite::Error>>) -> Result<(), End> {
-        const TOO_SLOW: End = End::Close(CloseCode::Again, "the client does not read");
-        tokio::select! {
-            biased;
-            sent = sending => sent.map_err(|error| match error {
-                tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => TOO_SLOW,
-                _ => End::Gone,
-            }),
-            end = self.end() => Err(end),
-            () = tokio::time::sleep(SEND_PATIENCE) => {
-                metrics::counter!("plexichat_live_cut_off_total").increment(1);
-                Err(TOO_SLOW)
-            }
-        }
-    }
 }
 
 /// The limits on what is buffered. `text_bytes` is the longest text of a message.
@@ -250,9 +112,8 @@ impl Session {
     }
 
     async fn speak(&self, sink: &mut Sink, stream: &mut SplitStream<Socket>, progress: &Progress) -> End {
-        let (subscriber, mut frames) = self.hub.connect(self.principal.user());
-        let mut watch =
-            Watch { stopping: self.stopping.clone(), ended: Box::pin(self.authenticator.ended(&self.principal)) };
+        let (subscriber, frames) = self.hub.connect(self.principal.user());
+        let mut watch = Watch::new(&self.authenticator, &self.principal, self.stopping.clone());
         let Ok(change) = self.store.last_change().await else {
             return End::Close(CloseCode::Again, "the store cannot be read for now");
         };
@@ -264,28 +125,21 @@ impl Session {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         let mut flood = flood::Frames::new(heard.into_std());
-        let mut batch = Vec::with_capacity(BATCH);
-        // One at a time, so that a connection's messages are stored in the order it sent them.
-        let mut sending: Option<Sending> = None;
+        let batch = Vec::with_capacity(BATCH);
+        let mut waiting = Waiting { watch, ping, sending: None, frames, batch, stream, in_a_row: 0 };
         loop {
-            let step = tokio::select! {
-                biased;
-                end = watch.end() => Err(end),
-                _ = ping.tick() => {
-                    if heard.elapsed() > SILENCE_MAX {
-                        Err(End::Close(CloseCode::Policy, "no sign of life"))
-                    } else {
-                        watch.send(sink.send(Message::Ping(Default::default()))).await
-                    }
-                }
-                (key, result) = sent(&mut sending), if sending.is_some() => {
-                    sending = None;
+            let step = waiting.next().await;
+            let Waiting { watch, sending, batch, .. } = &mut waiting;
+            let done = match step {
+                Step::End(end) => Err(end),
+                Step::Ping if heard.elapsed() > SILENCE_MAX => Err(End::Close(CloseCode::Policy, "no sign of life")),
+                Step::Ping => watch.send(sink.send(Message::Ping(Default::default()))).await,
+                Step::Sent(key, result) => {
+                    *sending = None;
                     watch.send(sink.send(Message::text(self.answer(&key, result)))).await
                 }
-                read = fill(&mut frames, &mut batch) => {
-                    if read { watch.send(flush(sink, &mut batch)).await } else { Ok(()) }
-                }
-                received = stream.next(), if sending.is_none() => {
+                Step::Filled => watch.send(flush(sink, batch)).await,
+                Step::Heard(received) => {
                     heard = Instant::now();
                     match understand(received, progress) {
                         Err(end) => Err(end),
@@ -297,14 +151,14 @@ impl Session {
                             Reaction::Nothing => Ok(()),
                             Reaction::Say(text) => watch.send(sink.send(Message::text(text))).await,
                             Reaction::Send(future) => {
-                                sending = Some(future);
+                                *sending = Some(future);
                                 Ok(())
                             }
                         },
                     }
                 }
             };
-            if let Err(end) = step {
+            if let Err(end) = done {
                 return end;
             }
         }
@@ -450,25 +304,6 @@ enum Reaction {
     Send(Sending),
 }
 
-/// Waits for the message that is being sent; for ever where there is none.
-async fn sent(sending: &mut Option<Sending>) -> (String, Result<Outcome, Refusal>) {
-    match sending {
-        Some(sending) => sending.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn fill(frames: &mut Frames, batch: &mut Vec<Frame>) -> bool {
-    match frames.next(batch, BATCH).await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::debug!(%error, "what a connection missed cannot be read for now");
-            tokio::time::sleep(RETRY).await;
-            false
-        }
-    }
-}
-
 /// Sends a burst with one flush: without it each frame would be a packet.
 async fn flush(sink: &mut Sink, batch: &mut Vec<Frame>) -> Result<(), tungstenite::Error> {
     for frame in batch.drain(..) {
@@ -514,23 +349,9 @@ fn understand(
     }
 }
 
-fn text(frame: &ServerFrame<'_>) -> String {
-    // Strings, numbers and derived shapes only: this cannot fail.
-    serde_json::to_string(frame).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(text: &str, expected: &str) {
-        let found = match serde_json::from_str::<ClientFrame>(text) {
-            Ok(frame) => format!("{frame:?}"),
-            Err(error) => error.to_string(),
-        };
-        assert!(found.starts_with(expected), "{text}: {found}");
-    }
 
     /// Fault 75: whatever a client does, its connection holds less than a mebibyte.
     #[test]
@@ -545,22 +366,5 @@ mod tests {
         let received = buffers.read_buffer_size + 2 * buffers.max_message_size.expect("bounded");
         let all = sent + read_from_the_store + received;
         assert!(all < 1 << 20, "{all} bytes");
-    }
-
-    #[test]
-    fn frames_of_clients() {
-        let room = "01890c6e-8b5a-7cc0-98c4-dc0c0c07398f";
-        check(r#"{"type":"ping"}"#, "Ping");
-        check(r#"{"type":"dance","room_id":"x"}"#, "Unknown");
-        check(r#"{"type":"presence","status":"away"}"#, "Presence");
-        check(r#"{"type":"presence","status":"offline"}"#, "unknown variant");
-        check(&format!(r#"{{"type":"typing","room_id":"{room}"}}"#), "Typing");
-        check(&format!(r#"{{"type":"subscribe","room_id":"{room}"}}"#), "Subscribe");
-        check(&format!(r#"{{"room_id":"{room}","after_seq":3,"type":"subscribe","new":1}}"#), "Subscribe");
-        check(&format!(r#"{{"type":"send","room_id":"{room}","text":"a"}}"#), "missing field `key`");
-        check(r#"{"type":"subscribe","room_id":"x"}"#, "");
-        check(r#"{"type":1}"#, "");
-        check("{}", "missing field `type`");
-        check("[", "EOF");
     }
 }
