@@ -418,7 +418,7 @@ async fn a_busy_room_does_not_keep_another_from_catching_up() {
     subscriber.subscribe(busy, None, None).expect("room");
     subscriber.subscribe(missed, Some(0), None).expect("room");
     let mut found = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..60 {
         (0..100).for_each(|_| fixture.post(busy));
         found.extend(next(&mut frames, 64).await);
     }
