@@ -98,7 +98,15 @@ impl OperationInput for IdempotencyKey {
 
 /// An optional header, as the document tells it.
 pub(crate) fn header_parameter(context: &mut GenContext, name: &str, description: &str) -> ReferenceOr<Parameter> {
-    let json_schema = context.schema.subschema_for::<String>();
+    let json_schema = match name {
+        "Idempotency-Key" => {
+            schemars::json_schema!({ "type": "string", "pattern": r"^[!-~]([\t -~]{0,253}[!-~])?$", "examples": ["c0ffee-1"] })
+        }
+        "If-Match" => {
+            schemars::json_schema!({ "type": "string", "pattern": "^\"[0-9]{1,18}\"$", "examples": ["\"1\""] })
+        }
+        _ => context.schema.subschema_for::<String>(),
+    };
     let schema = SchemaObject { json_schema, example: None, external_docs: None };
     ReferenceOr::Item(Parameter::Header {
         parameter_data: ParameterData {

@@ -24,6 +24,7 @@ mod messages;
 mod openapi;
 mod origin;
 mod output;
+mod pages;
 pub(crate) mod places;
 mod plugins;
 mod presence;

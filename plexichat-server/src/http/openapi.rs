@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use aide::openapi::{
-    Components, Info, MediaType, OpenApi, Operation, ReferenceOr, Response as Documented, SchemaObject, SecurityScheme,
-    StatusCode as DocumentedStatus,
+    ApiKeyLocation, Components, Info, MediaType, OpenApi, Operation, ReferenceOr, Response as Documented, SchemaObject,
+    SecurityScheme, StatusCode as DocumentedStatus,
 };
 use aide::{OperationOutput, generate};
 use axum::body::Bytes;
@@ -18,8 +18,11 @@ use super::routes::{self, Route};
 use super::{describe, output};
 use crate::error::{ApiError, ErrorBody};
 
-/// The name of the one way to say who one is.
+/// The name of programs' way to say who one is.
 pub(crate) const SECURITY_SCHEME: &str = "token";
+
+/// The name of browsers' way.
+pub(crate) const SESSION_SCHEME: &str = "session";
 
 /// A document that is JSON already.
 pub(crate) struct Document(Bytes);
@@ -85,6 +88,16 @@ fn document(bundle: &BundleInfo, table: fn() -> Vec<Route>) -> OpenApi {
     };
     let components = api.components.get_or_insert_with(Components::default);
     components.security_schemes.insert(SECURITY_SCHEME.to_owned(), ReferenceOr::Item(scheme));
+    let session = SecurityScheme::ApiKey {
+        location: ApiKeyLocation::Cookie,
+        name: "plexichat".to_owned(),
+        description: Some(
+            "What signing in sets, for browsers; called `__Host-plexichat` where the server is reached over https"
+                .to_owned(),
+        ),
+        extensions: Default::default(),
+    };
+    components.security_schemes.insert(SESSION_SCHEME.to_owned(), ReferenceOr::Item(session));
     let _: axum::Router<Arc<App>> = routes::documented(table()).finish_api(&mut api);
     generate::reset_context();
     api

@@ -13,8 +13,8 @@ use axum::handler::Handler;
 use super::app::App;
 use super::auth::{Needs, authorize};
 use super::{
-    audit, bundle, files, health, invitations, members, message, messages, openapi, plugins, presence, quarantine,
-    rooms, scheduled, search, sign_in, stream, system, tokens, users, websocket,
+    audit, bundle, files, health, invitations, members, message, messages, openapi, pages, plugins, presence,
+    quarantine, rooms, scheduled, search, sign_in, stream, system, tokens, users, websocket,
 };
 use crate::store::{Role, Scope};
 
@@ -52,6 +52,10 @@ pub(crate) fn table() -> Vec<Route> {
         row(Get, "/readyz", PUBLIC, "Whether it can serve: store and required plugins", &[], health::ready),
         row(Get, "/metrics", PUBLIC, "Counters, for Prometheus", &[], health::metrics),
         row(Get, "/openapi.json", PUBLIC, "This document", &[], openapi::show),
+        row(Get, "/", PUBLIC, "What this server is, and where to go next", &[], pages::home),
+        row(Get, "/docs", PUBLIC, "This document, to browse and try", &[], pages::docs),
+        row(Get, "/docs/page.css", PUBLIC, "How that page looks", &[], pages::style),
+        row(Get, "/docs/docs.js", PUBLIC, "What that page does", &[], pages::script),
         row(Get, "/api/v1/audit", ADMIN, "Who did what, newest first", &[], audit::list),
         row(Get, "/api/v1/audit/verify", ADMIN, "Verify that nobody changed the audit log", &[], audit::verify),
         row(Get, "/api/v1/system/config", ADMIN, "What counts, and where it was set", &[], system::config),
@@ -276,6 +280,7 @@ fn secure(operation: &mut Operation, needs: Needs) {
     if let Some(scope) = needs.scope() {
         let scheme = openapi::SECURITY_SCHEME.to_owned();
         operation.security.push([(scheme, vec![scope.as_str().to_owned()])].into_iter().collect());
+        operation.security.push([(openapi::SESSION_SCHEME.to_owned(), Vec::new())].into_iter().collect());
     }
 }
 
@@ -284,6 +289,7 @@ fn operation_id(method: Method, path: &str) -> String {
     let words = path.trim_start_matches("/api/v1").split('/').filter(|word| !word.is_empty());
     let words = words.map(|word| word.trim_matches(['{', '}']).replace(['.', '-'], "_"));
     let verb = format!("{method:?}").to_lowercase();
+    let words = words.chain((path == "/").then(|| "home".to_owned()));
     std::iter::once(verb).chain(words).collect::<Vec<_>>().join("_")
 }
 
@@ -316,8 +322,18 @@ mod tests {
     fn only_these_routes_are_public() {
         let public: Vec<&str> =
             table().iter().filter(|route| route.needs == Needs::Nothing).map(|route| route.path).collect();
-        let expected =
-            ["/healthz", "/readyz", "/metrics", "/openapi.json", "/api/v1/auth/register", "/api/v1/auth/login"];
+        let expected = [
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/openapi.json",
+            "/",
+            "/docs",
+            "/docs/page.css",
+            "/docs/docs.js",
+            "/api/v1/auth/register",
+            "/api/v1/auth/login",
+        ];
         assert_eq!(public, expected);
     }
 
