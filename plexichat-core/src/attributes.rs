@@ -111,6 +111,9 @@ pub use plexichat_macros::plugin;
 /// # fn main() {}
 /// ```
 ///
+/// A block may also have `scan_file`, which judges uploads, and `fn canaries`, which names samples that the scanner must object
+/// to: the host shows them to it at start and every hour, and relies on it no longer where it lets one pass.
+///
 /// # What it writes
 ///
 /// `#[async_trait]` on the block, and the inherent constant `PLEXICHAT_SECURITY`, a

@@ -29,13 +29,15 @@ use crate::rules::Rules;
 pub struct WordFilter {
     rules: Rules,
     replacement: String,
+    samples: Vec<Canary>,
 }
 
 impl Plugin for WordFilter {
     type Config = Config;
 
     async fn initialize(_: Context<Self>, config: Config) -> Result<Self> {
-        Ok(Self { rules: Rules::new(&config.rules), replacement: config.replacement })
+        let samples = samples(&config.rules);
+        Ok(Self { rules: Rules::new(&config.rules), replacement: config.replacement, samples })
     }
 }
 
@@ -62,6 +64,22 @@ impl Security for WordFilter {
         }
         Ok(Verdict::Allow)
     }
+
+    /// What the host shows to `scan_message` at start and every hour: a filter that finds nothing any more must not go on as
+    /// if all were well.
+    fn canaries(&self) -> Vec<Canary> {
+        self.samples.clone()
+    }
+}
+
+/// The word of the first rule that rejects, and of the first that flags. Redacting is not `scan_message`'s work.
+fn samples(rules: &[Rule]) -> Vec<Canary> {
+    let first = |action| rules.iter().position(|rule| rule.action == action);
+    let sample = |index: usize| {
+        let rule = &rules[index];
+        Canary::message(rule.name.clone().unwrap_or_else(|| format!("rules/{index}")), &*rule.pattern)
+    };
+    [Action::Reject, Action::Flag].into_iter().filter_map(first).map(sample).collect()
 }
 
 /// Names the rule, never the words: a finding is stored and logged.

@@ -75,6 +75,21 @@ async fn a_filter_that_fails_lets_nothing_through() -> TestResult {
     Ok(())
 }
 
+#[plexichat::test]
+async fn its_own_words_are_its_samples() -> TestResult {
+    let rules = json!([
+        {"pattern": "darn", "action": "redact"},
+        {"name": "mild", "pattern": "\u{200B}Doubtful  words ", "action": "flag", "whole_word": true},
+        {"pattern": "muppet", "action": "reject"}
+    ]);
+    let plugin = TestHost::new().config(json!({ "rules": rules })).start::<WordFilter>().await?;
+    let samples: Vec<String> = plugin.plugin()?.canaries().into_iter().map(|sample| sample.name.into_owned()).collect();
+    assert_eq!(samples, ["rules/2", "mild"]);
+    assert_eq!(plugin.check_canaries().await, []);
+    plugin.post("alice", "fine").await?;
+    Ok(())
+}
+
 #[track_caller]
 fn check(config: Value, pointer: &str) {
     let problems = (plexichat_word_filter::PLEXICHAT_PLUGIN.entry.check_config)(&config);
