@@ -200,7 +200,7 @@ async fn a_blind_scanner_counts_as_failed() {
         .config("[plugins.moody]\nenabled = true\n[plugins.moody.config]\nmood = \"blind\"\n")
         .start();
     let client = server.client();
-    server.wait_for_log(&["WARN", "moody", "scan_message", "let a sample pass"]);
+    server.wait_for_log(&["WARN", "moody", "scan_message", "let the sample `word` pass"]);
     let room = client.room("lobby").await;
     let refused = client.post(&format!("/api/v1/rooms/{room}/messages"), json!({ "text": "hello" })).await;
     let error = refused.error(503, "scanner_unavailable");

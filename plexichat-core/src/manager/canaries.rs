@@ -14,6 +14,7 @@ use crate::descriptor::Hook;
 use crate::file::{BytesSource, FileBody, FileMeta};
 use crate::guard::{Blame, PluginHandle};
 use crate::id::{FileId, MessageId, PluginName, RoomId};
+use crate::incident::Fault;
 use crate::message::{Actor, MessageView, Origin, ScanError, Verdict};
 
 /// How often every scanner is tried.
@@ -107,7 +108,11 @@ impl PluginManager {
                 match show(plugin, hook, canary).await {
                     Some(true) => {}
                     Some(false) => passed = Some(&*canary.name),
-                    None => failed = true,
+                    // The next one would take as long.
+                    None => {
+                        failed = true;
+                        break;
+                    }
                 }
             }
             all.extend(passed.map(|canary| missed(plugin, hook.hook, canary)));
@@ -136,8 +141,11 @@ impl PluginManager {
         match canary {
             Some(canary) => {
                 if is_new {
-                    let hook = hook.hook.as_str();
-                    tracing::warn!(plugin = %name, hook, canary, on_error, "the scanner let a sample pass that it must object to: it counts as failed");
+                    let what = hook.hook.as_str();
+                    let message = format!(
+                        "it let the sample `{canary}` pass that it must object to: it counts as failed ({on_error})"
+                    );
+                    plugin.guard().report(Fault::Error, what, &message, 0);
                 }
                 self.standing.failed(name, hook.hook, hook.on_error);
             }
