@@ -15,6 +15,7 @@ mod lifecycle;
 mod live;
 mod long;
 mod message;
+mod messages;
 mod pipeline;
 mod power;
 mod readme;
