@@ -338,6 +338,12 @@ impl Authenticator {
         }
     }
 
+    /// Looks everything up again.
+    #[cfg(test)]
+    pub(crate) fn forget_all(&self) {
+        self.inner.forget(|_| true);
+    }
+
     /// Does something that must not be left half done where its caller goes.
     async fn to_the_end<T, E, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, E>
     where

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::data_dir::DataDir;
+use crate::store::{NewSession, Rotation, SessionId, SessionInfo};
 
 struct Fixture {
     data_dir: DataDir,
@@ -149,4 +150,135 @@ async fn a_revoked_token_is_refused_at_once_and_open_connections_hear_of_it() {
     assert!(!authenticator.revoke(info.id, None, Act::system()).await.expect("looks"), "it is gone");
     assert_eq!(store.tokens(Some(ann.id)).await.expect("lists").len(), 1);
     assert_eq!(store.tokens(None).await.expect("lists").len(), 1);
+}
+
+/// A session that began so long ago, with its secret; nothing is told of it.
+async fn session(fixture: &Fixture, user: &User, age: Duration) -> (Secret, SessionId) {
+    let secret = token::generate(SESSION_PREFIX).expect("random numbers");
+    let began = Time::from_micros(Time::now().as_micros() - age.as_micros() as i64);
+    let info = SessionInfo {
+        id: SessionId::new(),
+        user_id: user.id,
+        created_at: began,
+        rotated_at: began,
+        expires_at: session::later(began, SESSION_TIME),
+        ip: "192.0.2.1".into(),
+        user_agent: None,
+    };
+    let (id, hash) = (info.id, token::hash(secret.expose()));
+    fixture.store.open_session(NewSession { info, hash }, None, Act::system()).await.expect("begins");
+    (secret, id)
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[tokio::test]
+async fn a_session_has_another_secret_each_day() {
+    let fixture = fixture();
+    let Fixture { store, authenticator, .. } = &fixture;
+    let ann = store.create_user("ann", Role::User).await.expect("makes");
+    let (young, _) = session(&fixture, &ann, DAY / 2).await;
+    let principal = authenticator.authenticate_session(young.expose()).await.expect("is accepted");
+    assert_eq!(authenticator.rotate_in_time(&principal).await, Ok(None));
+
+    let (first, id) = session(&fixture, &ann, DAY * 2).await;
+    let principal = authenticator.authenticate_session(first.expose()).await.expect("is accepted");
+    let again = authenticator.authenticate_session(first.expose()).await.expect("is accepted");
+    let second = authenticator.rotate_in_time(&principal).await.expect("rotates").expect("another secret");
+    assert_eq!(authenticator.rotate_in_time(&again).await, Ok(None), "two requests at once give it one");
+
+    // Both count for a minute: requests were under way.
+    let late = authenticator.authenticate_session(first.expose()).await.expect("counts still");
+    assert_eq!(authenticator.rotate(&late).await, Ok(None), "whoever has the old one does not get the next");
+    let fresh = authenticator.authenticate_session(second.expose()).await.expect("counts");
+    assert_eq!(fresh.credential(), Credential::Session(id));
+    assert!(fresh.expires_at() > principal.expires_at(), "a session that is used lasts");
+    assert_eq!(authenticator.rotate_in_time(&fresh).await, Ok(None));
+
+    let over = Rotation {
+        id,
+        from: token::hash(second.expose()),
+        to: [7; 32],
+        old_until: Time::from_micros(Time::now().as_micros() - 1),
+        expires_at: session::later(Time::now(), SESSION_TIME),
+    };
+    authenticator.inner.store.rotate_session(over).await.expect("rotates");
+    authenticator.inner.forget(|_| true);
+    for secret in [first, second] {
+        let refused = authenticator.authenticate_session(secret.expose()).await.expect_err("is refused");
+        assert_eq!(refused, AuthError::Unknown { what: "session" });
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_no_token_and_ends_with_its_time() {
+    let fixture = fixture();
+    let Fixture { store, authenticator, .. } = &fixture;
+    let ann = store.create_user("ann", Role::User).await.expect("makes");
+    let (secret, _) = session(&fixture, &ann, DAY).await;
+    assert!(authenticator.authenticate_session(secret.expose()).await.is_ok());
+    assert!(authenticator.authenticate(secret.expose()).await.is_err(), "remembered or not");
+    let (token, _) = authenticator.create(&ann, request(None, None), Act::system()).await.expect("makes");
+    assert!(authenticator.authenticate(token.expose()).await.is_ok());
+    assert!(authenticator.authenticate_session(token.expose()).await.is_err(), "remembered or not");
+
+    let (old, _) = session(&fixture, &ann, SESSION_TIME + DAY).await;
+    let refused = authenticator.authenticate_session(old.expose()).await.expect_err("is refused");
+    assert_eq!(refused, AuthError::Expired { what: "session" });
+}
+
+/// Fault 73: what ends a person's credentials ends all of them, on open connections too, and nobody else's.
+#[tokio::test]
+async fn whoever_is_shut_out_is_out_everywhere() {
+    let fixture = fixture();
+    let Fixture { store, authenticator, .. } = &fixture;
+    let ann = store.create_user("ann", Role::User).await.expect("makes");
+    let bob = store.create_user("bob", Role::User).await.expect("makes");
+    let wait = |principal: Arc<Principal>| {
+        let authenticator = authenticator.clone();
+        tokio::spawn(async move { authenticator.ended(&principal).await })
+    };
+    let (secret, _) = session(&fixture, &ann, Duration::ZERO).await;
+    let (token, _) = authenticator.create(&ann, request(None, None), Act::system()).await.expect("makes");
+    let (others, _) = authenticator.create(&bob, request(None, None), Act::system()).await.expect("makes");
+    let by_session = wait(authenticator.authenticate_session(secret.expose()).await.expect("is accepted"));
+    let by_token = wait(authenticator.authenticate(token.expose()).await.expect("is accepted"));
+    let bystander = wait(authenticator.authenticate(others.expose()).await.expect("is accepted"));
+
+    authenticator.set_disabled(ann.id, true, Act::system()).await.expect("shuts out");
+    for open in [by_session, by_token] {
+        let heard = tokio::time::timeout(Duration::from_secs(1), open).await.expect("within a second");
+        assert!(matches!(heard.expect("no panic"), AuthError::Unknown { .. }));
+    }
+    assert!(authenticator.authenticate(token.expose()).await.is_err());
+    assert!(authenticator.authenticate_session(secret.expose()).await.is_err());
+    let refused = authenticator.create(&ann, request(None, None), Act::system()).await;
+    assert!(matches!(refused, Err(CreateTokenError::NoUser)), "nor does anybody make a token for her");
+    assert!(!bystander.is_finished() && authenticator.authenticate(others.expose()).await.is_ok());
+    bystander.abort();
+}
+
+#[tokio::test]
+async fn a_role_counts_from_the_next_request_on() {
+    let Fixture { store, authenticator, .. } = &fixture();
+    let ann = store.create_user("ann", Role::Admin).await.expect("makes");
+    store.create_user("root", Role::Admin).await.expect("makes");
+    let (secret, _) = authenticator.create(&ann, request(None, None), Act::system()).await.expect("makes");
+    assert!(authenticator.authenticate(secret.expose()).await.expect("is accepted").may(Scope::Admin));
+    authenticator.set_role(ann.id, Role::User, Act::system()).await.expect("changes");
+    let principal = authenticator.authenticate(secret.expose()).await.expect("is accepted");
+    assert_eq!(principal.role(), Role::User);
+    assert!(!principal.may(Scope::Admin) && principal.may(Scope::Write), "the token may be used for less");
+}
+
+#[tokio::test]
+async fn sessions_of_a_person_are_bounded() {
+    let fixture = fixture();
+    let ann = fixture.store.create_user("ann", Role::User).await.expect("makes");
+    let (first, _) = session(&fixture, &ann, Duration::ZERO).await;
+    for _ in 0..50 {
+        session(&fixture, &ann, Duration::ZERO).await;
+    }
+    assert_eq!(fixture.store.sessions(ann.id).await.expect("lists").len(), 50);
+    assert!(fixture.authenticator.authenticate_session(first.expose()).await.is_err(), "the oldest has ended");
 }

@@ -360,3 +360,19 @@ async fn a_token_for_oneself_allows_no_more_than_one_may() {
     }
     assert_eq!(made, crate::auth::TOKENS_MAX, "tokens are bounded");
 }
+
+#[tokio::test]
+async fn a_browser_is_given_another_secret_in_time() {
+    let fixture = open();
+    let fresh = register(&fixture, "ann").await;
+    assert_eq!(me(&fixture, &fresh).await.cookie, None);
+    fixture.app.store.age_sessions(25 * 60 * 60).await;
+    fixture.app.authenticator.forget_all();
+    let answer = me(&fixture, &fresh).await;
+    assert_eq!(answer.status, 200);
+    let second = pair(&answer.cookie);
+    assert_ne!(second, fresh);
+    let late = me(&fixture, &fresh).await;
+    assert_eq!((late.status, late.cookie), (200, None), "a request that was under way gets no third one");
+    assert_eq!(me(&fixture, &second).await.cookie, None);
+}

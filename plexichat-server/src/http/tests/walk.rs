@@ -155,7 +155,7 @@ async fn check(fixture: &Fixture, route: &Route, verb: &str, path: &str, caller:
     let (head, may, who) = match caller {
         Caller::Nobody(who, token) => {
             let may = route.needs == Needs::Nothing;
-            (token.as_deref().map(bearer).unwrap_or_default(), may, format!("{who}"))
+            (token.as_deref().map(bearer).unwrap_or_default(), may, (*who).to_owned())
         }
         Caller::Token { role, scopes, token } => {
             let scope = route.needs.scope().is_none_or(|scope| scopes.contains(&scope));
@@ -232,6 +232,7 @@ async fn what_is_anothers_is_not_there() {
         let scheduled = json!({ "room_id": room, "text": "hush", "due_at": due });
         resources.push(("/api/v1/scheduled/{id}", post("/api/v1/scheduled", scheduled).await));
         resources.push(("/api/v1/messages/{id}", message));
+        resources.push(("/api/v1/files/{id}", upload(&fixture, &anns, &room).await));
         resources.push(("/api/v1/rooms/{id}", room));
     }
 
@@ -255,6 +256,16 @@ async fn what_is_anothers_is_not_there() {
         }
     }
     assert!(looked > 30, "{looked}");
+}
+
+async fn upload(fixture: &Fixture, token: &str, room: &str) -> String {
+    let request = Request::builder().method("POST").uri(format!("/api/v1/rooms/{room}/files?name=hush.txt"));
+    let request = request.header(header::HOST, "here").header(header::AUTHORIZATION, format!("Bearer {token}"));
+    let request = request.header(header::CONTENT_TYPE, "text/plain").body(Body::from("hush")).unwrap();
+    let response = fixture.service.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status().as_u16(), 201);
+    let body = axum::body::to_bytes(response.into_body(), 100_000).await.unwrap();
+    serde_json::from_slice::<Value>(&body).unwrap()["id"].as_str().unwrap().to_owned()
 }
 
 /// Bodies that fit the routes of rooms and messages, so that what they do is reached.

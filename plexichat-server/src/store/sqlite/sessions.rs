@@ -121,6 +121,16 @@ impl Store {
         .await
     }
 
+    /// Has every session begun so many seconds before it did.
+    #[cfg(test)]
+    pub(crate) async fn age_sessions(&self, seconds: i64) {
+        let aged = self.write(move |tx| {
+            tx.execute("UPDATE sessions SET rotated_at = rotated_at - ?1", [seconds * 1_000_000])
+                .map(Ok::<_, StoreError>)
+        });
+        aged.await.expect("ages");
+    }
+
     /// The sessions of a person, the newest first.
     ///
     /// # Errors
