@@ -1,5 +1,7 @@
 //! Which names a text mentions. Knows no people and no rooms.
 
+use unicode_normalization::UnicodeNormalization;
+
 /// How many names one message mentions at most: what follows is text.
 const MENTIONS_MAX: usize = 50;
 
@@ -7,6 +9,8 @@ const MENTIONS_MAX: usize = 50;
 ///
 /// An address such as `ann@example.org` mentions nobody, and what ends a sentence is no part of a name.
 pub(crate) fn mentions(text: &str) -> Vec<String> {
+    // As names are stored: one letter is one character.
+    let text: String = text.nfc().collect();
     let mut names = Vec::new();
     let mut before = None;
     for (at, sign) in text.char_indices() {
@@ -55,6 +59,7 @@ mod tests {
         check("@ann @ANN", &["ann"]);
         check("(@word-filter)", &["word-filter"]);
         check("@Jörg_2: look", &["jörg_2"]);
+        check("@Jo\u{308}rg", &["jörg"]);
         check("@\"Ada Lovelace\" and @\"no end", &["ada lovelace"]);
         check("@\"over\nlines\"", &[]);
         check("ann@example.org", &[]);

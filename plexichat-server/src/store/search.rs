@@ -5,6 +5,7 @@ use plexichat::id::{RoomId, UserId};
 use plexichat::message::StoredRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 /// The longest text that is looked for, in characters.
 pub const QUERY_MAX: usize = 200;
@@ -48,6 +49,8 @@ impl Words {
         if text.chars().count() > QUERY_MAX {
             return Err(InvalidWords::TooLong);
         }
+        // As it is typed on one keyboard or the other, a letter is one character.
+        let text: String = text.nfc().collect();
         let mut terms = Vec::new();
         // Every second part stands within quotes; one that is not closed reaches to the end.
         for (number, part) in text.split('"').enumerate() {
@@ -140,6 +143,7 @@ mod tests {
         check("hello", Ok(r#""hello""#));
         check("hello world", Ok(r#""hello" AND "world""#));
         check(r#"a "b c" d"#, Ok(r#""a" AND "b c" AND "d""#));
+        check("Jo\u{308}rg", Ok("\"Jörg\""));
         check("foo-bar", Ok(r#""foo bar""#));
         check("rom*", Ok(r#""rom" *"#));
         check(r#""not closed"#, Ok(r#""not closed""#));

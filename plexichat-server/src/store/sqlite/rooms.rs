@@ -550,6 +550,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn plugins_and_the_audit_log_are_told_of_every_act() {
+        let fixture = Fixture::new().await;
+        let Fixture { bench, bob, act, .. } = &fixture;
+        let (before_audit, before_events) = (told(bench, AUDIT).await.len(), told(bench, EVENTS).await.len());
+        let (room, _) = fixture.make(private("secret", &[bob.id])).await.unwrap();
+        let policy = RoomPolicy { posting: Posting::Members, ..RoomPolicy::default() };
+        fixture
+            .change(room.id, RoomChange { policy: Some(policy), ..RoomChange::default() }, &bench.user)
+            .await
+            .unwrap();
+        bench.store.set_member(room.id, bob.id, Some(MemberRole::Moderator), bench.user.id, act).await.unwrap();
+        // What is refused is undone with whatever it would have told.
+        fixture.make(NewRoom::named("secret")).await.unwrap_err();
+        bench.store.remove_member(room.id, bench.user.id, bob.id, act).await.unwrap_err();
+        bench.store.remove_member(room.id, bob.id, bench.user.id, act).await.unwrap();
+        bench.store.delete_room(room.id, bench.user.id, act).await.unwrap();
+        let events = told(bench, EVENTS).await.split_off(before_events);
+        let expected = [
+            "room_created",
+            "room_member_added",
+            "room_member_added",
+            "room_updated",
+            "room_updated",
+            "room_member_removed",
+            "room_deleted",
+        ];
+        assert_eq!(events, expected);
+        let audit = told(bench, AUDIT).await.split_off(before_audit);
+        let expected =
+            ["room.create", "room.policy", "room.update", "room.member_role", "room.member_remove", "room.delete"];
+        assert_eq!(audit, expected);
+    }
+
+    const EVENTS: &str = "SELECT json_extract(event, '$.type') FROM changes ORDER BY number";
+    const AUDIT: &str = "SELECT action FROM audit ORDER BY number";
+
+    async fn told(bench: &Bench, query: &'static str) -> Vec<String> {
+        let told = bench.store.read(move |connection| {
+            connection.prepare(query)?.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
+        });
+        told.await.unwrap()
+    }
+
+    #[tokio::test]
     async fn who_may_post_is_the_rooms_to_say() {
         let fixture = Fixture::new().await;
         let Fixture { bench, bob, act, .. } = &fixture;

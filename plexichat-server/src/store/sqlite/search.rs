@@ -266,6 +266,7 @@ mod tests {
         check("\"brown quick\"", &[]).await;
         check("qui*", &["quick and dirty", "The quick brown fox"]).await;
         check("SCHON", &["Ein Fuchs, schön und größer"]).await;
+        check("scho\u{308}n", &["Ein Fuchs, schön und größer"]).await;
         check("fox OR dirty", &[]).await;
         check("c++", &["C++ is not C"]).await;
         check("NEAR", &[]).await;
