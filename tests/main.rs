@@ -9,6 +9,7 @@ mod bad_start;
 mod cli;
 mod clients;
 mod faults;
+mod files;
 mod http;
 mod kill;
 mod lifecycle;
