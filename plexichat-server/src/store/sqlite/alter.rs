@@ -76,7 +76,7 @@ fn decide(tx: &mut Tx<'_>, alter: &Alter) -> rusqlite::Result<Result<(Decision, 
     };
     if decision.wipes() && !decision.changes().is_empty() {
         // Before the changes take their numbers: what the transaction tells itself is told first.
-        files::drop_of_message(tx, decision.row().room_id, numbers.message, alter.by())?;
+        files::drop_of_message(tx, numbers.message, alter.by())?;
     }
     let first = tx.next_number()?;
     if !decision.changes().is_empty() {

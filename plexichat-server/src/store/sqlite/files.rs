@@ -314,9 +314,7 @@ impl Store {
                     "SELECT files.id, rooms.id FROM files JOIN rooms ON rooms.number = files.room
                      WHERE expires_at <= ?1 AND state <> 'deleted' LIMIT ?2",
                 )?
-                .query_map((now.as_micros(), limit), |row| {
-                    Ok((identifier(row, 0, FileId::from_bytes)?, identifier(row, 1, RoomId::from_bytes)?))
-                })?
+                .query_map((now.as_micros(), limit), file_and_room)?
                 .collect::<rusqlite::Result<_>>()?;
             for (id, room) in &expired {
                 mark_deleted(tx, *id)?;
@@ -420,17 +418,23 @@ pub(super) fn detach(connection: &Connection, message: i64) -> rusqlite::Result<
 
 /// Lets the files of a message go with it: nobody gets them from now on, and upkeep removes them. For the transaction in which
 /// the message is deleted.
-pub(super) fn drop_of_message(tx: &mut Tx<'_>, room: RoomId, message: i64, by: &Actor) -> rusqlite::Result<()> {
-    let ids: Vec<FileId> = tx
-        .prepare_cached("SELECT id FROM files WHERE message = ?1")?
-        .query_map([message], |row| identifier(row, 0, FileId::from_bytes))?
+pub(super) fn drop_of_message(tx: &mut Tx<'_>, message: i64, by: &Actor) -> rusqlite::Result<()> {
+    let files: Vec<(FileId, RoomId)> = tx
+        .prepare_cached(
+            "SELECT files.id, rooms.id FROM files JOIN rooms ON rooms.number = files.room WHERE message = ?1",
+        )?
+        .query_map([message], file_and_room)?
         .collect::<rusqlite::Result<_>>()?;
-    for id in ids {
+    for (id, room) in files {
         mark_deleted(tx, id)?;
         let payload = FileDeleted::new(id.to_string(), by.clone(), "message_deleted".to_owned());
         tx.event(&Act::new(by.clone(), None, None).event(Some(room), payload))?;
     }
     Ok(())
+}
+
+fn file_and_room(row: &Row<'_>) -> rusqlite::Result<(FileId, RoomId)> {
+    Ok((identifier(row, 0, FileId::from_bytes)?, identifier(row, 1, RoomId::from_bytes)?))
 }
 
 /// Keeps files that hang on nothing until then: a post that is to be sent later has them.
