@@ -10,6 +10,8 @@ extern crate self as plexichat;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+#[cfg(feature = "archives")]
+pub mod archive;
 mod attributes;
 #[cfg(feature = "host")]
 pub mod breaker;
