@@ -116,11 +116,9 @@ impl Dispatcher {
     }
 
     async fn events(&self, posted: &Posted) -> Vec<Completion> {
-        let plugins = self.plugins.load_full();
         let row = &posted.row;
-        let user = row.author.kind == ActorKind::User && !plugins.subscribers(UserMessage::NAME).is_empty();
-        let all = !plugins.subscribers(MessageReceived::NAME).is_empty();
-        drop(plugins);
+        let user = row.author.kind == ActorKind::User && self.bus.is_heard(UserMessage::NAME);
+        let all = self.bus.is_heard(MessageReceived::NAME);
         let mut told = Vec::new();
         if user {
             let payload = UserMessage::new(row.id, row.room_id, row.text.clone(), row.reply_to, mentions(&row.text));

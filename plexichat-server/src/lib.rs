@@ -16,6 +16,7 @@ mod indexer;
 pub mod live;
 pub mod outbox;
 mod ports;
+mod retention;
 mod scheduler;
 mod shown;
 mod stop;

@@ -1,6 +1,7 @@
 //! The settings one by one, each with its value and where it was set, secrets masked: as commands and routes show them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use plexichat::id::PluginName;
 use plexichat::settings::Settings;
@@ -37,6 +38,9 @@ pub(crate) fn of_server(settings: &Settings) -> Vec<Setting> {
         ("/server/limits/message_burst", json!(server.limits.message_burst)),
         ("/server/accounts/registration", json!(server.accounts.registration)),
         ("/server/accounts/bad_tokens_per_minute", json!(server.accounts.bad_tokens_per_minute)),
+        ("/server/retention/messages", json!(server.retention.messages.map(days))),
+        ("/server/retention/audit", json!(server.retention.audit.map(days))),
+        ("/server/retention/changes", json!(days(server.retention.changes))),
         ("/server/files/max_bytes", json!(server.files.max_bytes)),
         ("/server/files/quota_per_user", json!(server.files.quota_per_user)),
         ("/server/files/quota_total", json!(server.files.quota_total)),
@@ -44,6 +48,14 @@ pub(crate) fn of_server(settings: &Settings) -> Vec<Setting> {
     .into_iter()
     .map(|(pointer, value)| Setting::new(pointer, value, settings.origin(pointer).to_string()))
     .collect()
+}
+
+/// A length of time in the largest unit that tells it exactly.
+fn days(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let exact = units.iter().find(|(unit, _)| seconds % unit == 0 && time.subsec_nanos() == 0);
+    exact.map_or_else(|| format!("{}ms", time.as_millis()), |(unit, name)| format!("{}{name}", seconds / unit))
 }
 
 /// What is set of a plugin: `config` with secrets masked, and where each value in it was set.

@@ -2,10 +2,12 @@
 //! inline plugins are called in place, one after the other. Knows no store and no pipeline.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::runtime::Handle;
+use tokio::sync::broadcast;
 
 use super::announced::Announced;
 use super::local::{Mail, Mailbox, Refused, call_handlers};
@@ -21,12 +23,71 @@ use crate::pipeline::Announcer;
 /// The events that a plugin may miss when too many wait: they are not stored anywhere either.
 const SHED: &[&str] = &["user_typing"];
 
+/// How many events wait for whoever looks on; one who is slower misses the oldest.
+const LOOKED_ON: usize = 1024;
+
 /// Hands events to plugins.
 #[derive(Clone)]
 pub struct Bus {
     plugins: Arc<ArcSwap<Snapshot>>,
     host: Handle,
     announced: Announced,
+    onlookers: Arc<Onlookers>,
+}
+
+/// Those who look on: operators, not plugins.
+struct Onlookers {
+    events: broadcast::Sender<Arc<Event>>,
+    /// So that events cost nothing more while there are none.
+    count: AtomicUsize,
+}
+
+impl Onlookers {
+    fn are_there(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
+    fn tell(&self, event: &Arc<Event>) {
+        if self.are_there() {
+            // The last one may just have gone.
+            let _ = self.events.send(event.clone());
+        }
+    }
+}
+
+/// Sees every event from when it was made on, without holding any of them up.
+pub struct Onlooker {
+    events: broadcast::Receiver<Arc<Event>>,
+    onlookers: Arc<Onlookers>,
+}
+
+/// What an onlooker sees.
+#[derive(Clone)]
+pub enum Seen {
+    /// An event.
+    Event(Arc<Event>),
+    /// So many went by while it was too slow.
+    Missed(u64),
+}
+
+impl Onlooker {
+    /// The next event; nothing once the bus is gone.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Seen> {
+        match self.events.recv().await {
+            Ok(event) => Some(Seen::Event(event)),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Seen::Missed(missed)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Drop for Onlooker {
+    fn drop(&mut self) {
+        self.onlookers.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why an event went nowhere.
@@ -59,14 +120,38 @@ impl Bus {
     /// A bus over what runs now. Must be called on the host's runtime.
     pub fn new(plugins: Arc<ArcSwap<Snapshot>>) -> Self {
         let (host, to) = (Handle::current(), plugins.clone());
+        let onlookers = Arc::new(Onlookers { events: broadcast::Sender::new(LOOKED_ON), count: AtomicUsize::new(0) });
+        let told = onlookers.clone();
         let announced = Announced::new(&host, move |event| {
-            let plugins = to.clone();
+            let (plugins, onlookers) = (to.clone(), told.clone());
             async move {
                 // A chain that is too long has been told of.
-                let _ = publish(&plugins, Arc::new(event)).await;
+                let _ = publish(&plugins, &onlookers, Arc::new(event)).await;
             }
         });
-        Self { plugins, host, announced }
+        Self { plugins, host, announced, onlookers }
+    }
+
+    /// Looks on from now on.
+    pub fn look_on(&self) -> Onlooker {
+        let events = self.onlookers.events.subscribe();
+        self.onlookers.count.fetch_add(1, Ordering::Relaxed);
+        Onlooker { events, onlookers: self.onlookers.clone() }
+    }
+
+    /// The plugins that run and listen to events of this name.
+    pub fn heard_by(&self, name: &str) -> Vec<PluginName> {
+        let plugins = self.plugins.load();
+        let mut names: Vec<PluginName> =
+            plugins.subscribers(name).iter().map(|subscriber| subscriber.plugin.name().clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Whether somebody would hear an event of this name.
+    pub fn is_heard(&self, name: &str) -> bool {
+        self.onlookers.are_there() || !self.plugins.load().subscribers(name).is_empty()
     }
 
     /// Hands an event to everyone who subscribed. Returns when every mailbox has taken it and every inline handler has
@@ -78,7 +163,7 @@ impl Bus {
     /// # Cancel safety
     /// A dropped call may have reached some of the subscribers.
     pub async fn publish(&self, event: impl Into<Arc<Event>>) -> Result<Completion, PublishError> {
-        publish(&self.plugins, event.into()).await
+        publish(&self.plugins, &self.onlookers, event.into()).await
     }
 
     /// Whether an inline plugin handles the event, and this is another plugin's thread.
@@ -90,8 +175,13 @@ impl Bus {
     }
 }
 
-async fn publish(plugins: &ArcSwap<Snapshot>, event: Arc<Event>) -> Result<Completion, PublishError> {
+async fn publish(
+    plugins: &ArcSwap<Snapshot>,
+    onlookers: &Onlookers,
+    event: Arc<Event>,
+) -> Result<Completion, PublishError> {
     check_depth(plugins, &event)?;
+    onlookers.tell(&event);
     // Not a guard of the swap, which may not be held across a wait.
     let plugins = plugins.load_full();
     let subscribers = plugins.subscribers(&event.name);
@@ -136,12 +226,9 @@ fn check_depth(plugins: &ArcSwap<Snapshot>, event: &Event) -> Result<(), Publish
 
 impl Announcer for Bus {
     fn announce(&self, event: Event) {
-        let plugins = self.plugins.load();
-        if plugins.subscribers(&event.name).is_empty() {
-            return;
+        if self.is_heard(&event.name) {
+            self.announced.push(event);
         }
-        drop(plugins);
-        self.announced.push(event);
     }
 }
 

@@ -71,6 +71,8 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<Network>,
     /// The files by which the server speaks https; nothing said: it speaks http.
     pub tls: Option<TlsSettings>,
+    /// How long what is old is kept.
+    pub retention: Retention,
     /// What is logged, as `RUST_LOG` takes it, where neither that nor `--log-level` says it.
     pub log_level: Option<String>,
 }
@@ -87,8 +89,26 @@ impl Default for ServerSettings {
             edge: EdgeLimits::default(),
             trusted_proxies: Vec::new(),
             tls: None,
+            retention: Retention::default(),
             log_level: None,
         }
+    }
+}
+
+/// How long what is old is kept. Where nothing is said it is kept for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Messages, with what hangs on them. Each room's last one stays.
+    pub messages: Option<Duration>,
+    /// Rows of the audit log.
+    pub audit: Option<Duration>,
+    /// What happened beside new messages, for clients that come back and want to hear what they missed.
+    pub changes: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { messages: None, audit: None, changes: Duration::from_secs(7 * 86_400) }
     }
 }
 

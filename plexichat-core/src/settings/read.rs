@@ -14,7 +14,7 @@ use super::origin::Origin;
 use super::shape::Shape;
 use super::{
     AccountSettings, EdgeLimits, FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, Network,
-    PluginSettings, ServerSettings, Settings, Timeouts, TlsSettings, source,
+    PluginSettings, Retention, ServerSettings, Settings, Timeouts, TlsSettings, source,
 };
 use crate::descriptor::{Descriptor, Hook};
 use crate::id::PluginName;
@@ -24,6 +24,8 @@ use crate::schema;
 
 /// The longest time that any timeout may be set to.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
+/// The longest time that is told for keeping something: what is to stay for ever is not told.
+const KEPT_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// Where settings come from.
 #[derive(Clone, Copy, Default)]
@@ -215,6 +217,7 @@ impl Reader<'_> {
             edge: self.edge_limits(),
             trusted_proxies: self.trusted_proxies(),
             tls: self.tls(),
+            retention: self.retention(),
             log_level: self.text("/server/log_level").filter(|level| !level.is_empty()),
         }
     }
@@ -280,6 +283,12 @@ impl Reader<'_> {
             quota_per_user: limit("quota_per_user", defaults.quota_per_user),
             quota_total: limit("quota_total", defaults.quota_total),
         }
+    }
+
+    fn retention(&mut self) -> Retention {
+        let mut kept = |name: &str| self.duration(&pointer(&["server", "retention", name]), KEPT_MAX);
+        let (messages, audit, changes) = (kept("messages"), kept("audit"), kept("changes"));
+        Retention { messages, audit, changes: changes.unwrap_or(Retention::default().changes) }
     }
 
     fn accounts(&self) -> AccountSettings {
@@ -388,9 +397,8 @@ impl Reader<'_> {
         self.parse(pointer, |text| match duration(text) {
             Some(time) if !time.is_zero() && time <= most => Ok(time),
             Some(_) => Err(Problem::new("", format!("must be more than nothing and at most {} s", most.as_secs()))),
-            None => {
-                Err(Problem::new("", "this is no length of time").hint("a number and `ms`, `s` or `m`: `500ms`, `10s`"))
-            }
+            None => Err(Problem::new("", "this is no length of time")
+                .hint("a number and `ms`, `s`, `m`, `h` or `d`: `500ms`, `10s`, `30d`")),
         })
     }
 }
@@ -409,7 +417,7 @@ fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// Reads `500ms`, `10s` or `2m`.
+/// Reads `500ms`, `10s`, `2m`, `12h` or `30d`.
 fn duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|character: char| !character.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
@@ -417,6 +425,8 @@ fn duration(text: &str) -> Option<Duration> {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     Some(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(milliseconds)?))

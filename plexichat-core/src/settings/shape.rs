@@ -34,7 +34,16 @@ struct Server {
     files: Option<Files>,
     trusted_proxies: Option<Vec<String>>,
     tls: Option<Tls>,
+    retention: Option<Retention>,
     log_level: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Retention {
+    messages: Option<String>,
+    audit: Option<String>,
+    changes: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]

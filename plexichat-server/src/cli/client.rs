@@ -81,17 +81,37 @@ impl Client {
     pub(crate) async fn download(
         &self,
         path: &str,
+        take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.pieces(self.request(Method::POST, path)?, take).await
+    }
+
+    /// Gets what comes without end, piece by piece, until the server ends it.
+    pub(crate) async fn follow(
+        &self,
+        path: &str,
+        take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.pieces(self.request(Method::GET, path)?, take).await
+    }
+
+    async fn pieces(
+        &self,
+        request: RequestBuilder,
         mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let server = self.server.as_str().trim_end_matches('/');
-        let mut response = self.answered(self.request(Method::POST, path)?.timeout(FOR_EVER)).await?;
-        while let Some(chunk) = response.chunk().await.map_err(|error| {
-            Failure::new(format!("{server} broke its answer off: {}", innermost(&error.without_url())))
-                .hint("its log says why")
-        })? {
-            take(&chunk)?;
+        let mut response = self.answered(request.timeout(FOR_EVER)).await?;
+        loop {
+            let chunk = response.chunk().await.map_err(|error| {
+                let error = error.without_url();
+                Failure::new(format!("{server} broke its answer off: {}", innermost(&error))).hint("its log says why")
+            })?;
+            match chunk {
+                Some(chunk) => take(&chunk)?,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {

@@ -105,6 +105,13 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # How many wrong tokens a minute one address may send before it is told to wait.
 # bad_tokens_per_minute = 60
 
+[server.retention]
+# How long messages and the audit log are kept; for ever where nothing is said. Each room's last message stays.
+# messages = "365d"
+# audit = "1000d"
+# How long clients that come back can hear of what changed meanwhile.
+# changes = "7d"
+
 [server.files]
 # The largest file, the files of one person, and the files of all, in bytes.
 # max_bytes = 67108864

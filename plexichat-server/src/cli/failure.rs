@@ -49,6 +49,16 @@ impl Failure {
         Self { status: CANNOT_WORK, messages: Vec::new(), hint: None }
     }
 
+    /// What is wrong was told on stdout already: status 1.
+    pub(crate) fn found() -> Self {
+        Self { status: 1, messages: Vec::new(), hint: None }
+    }
+
+    /// What failed, in one line.
+    pub(crate) fn message(&self) -> String {
+        self.messages.join("; ")
+    }
+
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

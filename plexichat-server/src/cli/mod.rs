@@ -6,9 +6,12 @@ mod backup;
 mod bundle;
 mod client;
 mod config;
+mod doctor;
+mod events;
 mod failure;
 mod output;
 mod plugin;
+mod print;
 mod reload;
 mod room;
 mod serve;
@@ -63,6 +66,14 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup back into an empty data directory, or verify one.
     Restore(backup::RestoreArgs),
+    /// List the events that there are, print those that happen, or emit one.
+    Events(events::EventsArgs),
+    /// Look for what keeps a server from working well, and say what to do.
+    Doctor(doctor::DoctorArgs),
+    /// Print the OpenAPI document of this bundle.
+    Openapi(print::OpenapiArgs),
+    /// Print a script by which a shell completes commands.
+    Completions(print::CompletionsArgs),
     /// Tell what is linked into this binary.
     Bundle(bundle::BundleArgs),
     /// Check and show the settings.
@@ -103,6 +114,10 @@ pub(crate) fn run(bundle: &Bundle, arguments: impl IntoIterator<Item = std::ffi:
         Command::Audit(arguments) => on_runtime(audit::run(arguments, &mut output)),
         Command::Backup(arguments) => on_runtime(backup::backup(arguments, bundle, &mut output)),
         Command::Restore(arguments) => backup::put_back(&arguments, bundle, &mut output),
+        Command::Events(arguments) => on_runtime(events::run(arguments, bundle, &mut output)),
+        Command::Doctor(arguments) => on_runtime(doctor::run(arguments, bundle, &mut output)),
+        Command::Openapi(print::OpenapiArgs {}) => print::openapi(bundle, &mut output),
+        Command::Completions(arguments) => print::completions(&arguments, command(bundle), &mut output),
         Command::Serve(arguments) => serve::run(&arguments, bundle),
         Command::Config(arguments) => config::run(arguments, bundle, &mut output),
         Command::Bundle(arguments) => bundle::run(&arguments, bundle, &mut output),
@@ -164,6 +179,14 @@ mod tests {
         check("room create", false);
         check("room list --token-file t", true);
         check("bundle info", true);
+        check("events", true);
+        check("events tail --name user_created --server http://127.0.0.1:1", true);
+        check("events emit custom.a {}", true);
+        check("events emit custom.a []", false);
+        check("doctor --data-dir d --json", true);
+        check("openapi", true);
+        check("completions fish", true);
+        check("completions tcsh", false);
         check("backup b.tar --server http://127.0.0.1:1", true);
         check("backup --offline b.tar --data-dir d", true);
         check("restore b.tar --data-dir d", true);

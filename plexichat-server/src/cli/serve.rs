@@ -37,6 +37,7 @@ use crate::live::hub::Hub;
 use crate::live::{beat, entry};
 use crate::outbox::Outbox;
 use crate::ports::SystemClock;
+use crate::retention;
 use crate::scheduler;
 use crate::stop::{Asked, Signals, stopped};
 use crate::store::{Broken, Store};
@@ -180,6 +181,7 @@ async fn serve(
     let scheduling = tokio::spawn(scheduler::run(store.clone(), host.pipeline.clone(), stopping.clone()));
     let indexing = tokio::spawn(indexer::run(store.clone(), stopping.clone()));
     let entry = tokio::spawn(entry::keep(app.hub.clone(), app.store.clone(), stopping.clone()));
+    let retaining = tokio::spawn(retention::run(store.clone(), app.settings.clone(), stopping.clone()));
     let places = Arc::new(Places::default());
     let service =
         Service { router: http::service(&app), edge: app.edge.clone(), tls: tls.clone(), places: places.clone() };
@@ -239,7 +241,7 @@ async fn serve(
         if let Ok(left @ 1..) = left {
             tracing::warn!(left, "connections did not end in time");
         }
-        let _ = tokio::join!(scheduling, indexing);
+        let _ = tokio::join!(scheduling, indexing, retaining);
         // Plugins before the store: what they still say must be kept.
         let _ = stop_telling.send(true);
         let _ = telling.await;

@@ -10,6 +10,7 @@ mod cookie;
 mod describe;
 mod download;
 pub(crate) mod edge;
+mod events;
 mod example;
 mod extract;
 mod files;

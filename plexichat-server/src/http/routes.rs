@@ -13,7 +13,7 @@ use axum::handler::Handler;
 use super::app::App;
 use super::auth::{Needs, authorize};
 use super::{
-    audit, bundle, files, health, invitations, members, message, messages, openapi, pages, plugins, presence,
+    audit, bundle, events, files, health, invitations, members, message, messages, openapi, pages, plugins, presence,
     quarantine, rooms, scheduled, search, sign_in, stream, system, tokens, users, websocket,
 };
 use crate::store::{Role, Scope};
@@ -58,6 +58,8 @@ pub(crate) fn table() -> Vec<Route> {
         row(Get, "/docs/docs.js", PUBLIC, "What that page does", &[], pages::script),
         row(Get, "/api/v1/audit", ADMIN, "Who did what, newest first", &[], audit::list),
         row(Get, "/api/v1/audit/verify", ADMIN, "Verify that nobody changed the audit log", &[], audit::verify),
+        row(Get, "/api/v1/events", ADMIN, "Look on at what happens", &[], events::tail),
+        row(Post, "/api/v1/events", ADMIN, "Tell plugins of an event", &[], events::emit),
         row(Get, "/api/v1/system/config", ADMIN, "What counts, and where it was set", &[], system::config),
         row(Post, "/api/v1/system/backup", ADMIN, "Take a backup", &[409, 507], system::backup),
         row(Get, "/api/v1/bundle", READ, "What is in the binary", &[], bundle::show),

@@ -30,6 +30,6 @@ pub use scheduled::{
 };
 pub use search::{Hit, InvalidWords, Piece, SearchPage, SearchQuery, Words};
 pub use sqlite::{
-    Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, FileRow, InvalidAnchor, OpenError,
-    Rotation, Store, check_file, snapshot, verify_audit_file,
+    Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, DatabaseFacts, FileRow, InvalidAnchor,
+    OpenError, Rotation, Store, check_file, database_facts, snapshot, verify_audit_file,
 };

@@ -250,3 +250,21 @@ async fn nothing_of_a_bus_is_left_when_its_last_clone_is_dropped() {
     drop(bus);
     eventually("its task has ended", || Arc::strong_count(&plugins) == 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_onlooker_sees_what_nobody_listens_to_and_holds_nothing_up() {
+    let world = running([fake("a")]).await;
+    assert!(!world.bus.is_heard("custom.nobody"));
+    assert_eq!(world.bus.heard_by(DO), [name("a")]);
+    let mut onlooker = world.bus.look_on();
+    assert!(world.bus.is_heard("custom.nobody"));
+    // Nobody reads meanwhile: what is too much for it is counted, and the emitter does not wait.
+    for number in 0..LOOKED_ON + 10 {
+        world.bus.publish(Event::json("custom.nobody", json!({ "number": number }))).await.unwrap().wait().await;
+    }
+    assert!(matches!(onlooker.next().await, Some(Seen::Missed(10))));
+    let Some(Seen::Event(event)) = onlooker.next().await else { panic!("no event") };
+    assert_eq!(event.data().unwrap()["number"], 10);
+    drop(onlooker);
+    assert!(!world.bus.is_heard("custom.nobody"), "nothing is left of it");
+}

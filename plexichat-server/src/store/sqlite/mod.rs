@@ -20,6 +20,7 @@ mod outbox;
 mod plugins;
 mod read_markers;
 mod readers;
+mod retention;
 mod rooms;
 mod scheduled;
 mod search;
@@ -51,7 +52,7 @@ pub use chain::{Anchor, AuditFinding, AuditQuery, AuditReport, AuditRow, Invalid
 use changes::Tx;
 use readers::Readers;
 pub use sessions::Rotation;
-pub use snapshot::{check_file, snapshot};
+pub use snapshot::{DatabaseFacts, check_file, database_facts, snapshot};
 use writer::Writer;
 
 /// The server's store. Cheap to clone; all clones are one store.
