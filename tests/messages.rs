@@ -171,3 +171,37 @@ async fn a_moderator_decides_about_what_is_held_back() {
     assert_eq!(client.get("/api/v1/quarantine").await.expect(200)["messages"], json!([]));
     author.get(&address(&shown)).await.error(404, "message_not_found");
 }
+
+/// Fault 77: who may not know of a room learns nothing of its messages by their identifiers.
+#[tokio::test]
+async fn a_message_of_a_private_room_is_not_there_for_others() {
+    let server = Setup::new().start();
+    let client = server.client();
+    let (author, _) = client.person("author").await;
+    let (other, _) = client.person("other").await;
+    let room = author.post("/api/v1/rooms", json!({ "name": "ours", "kind": "private" })).await.expect(201);
+    let room = room["id"].as_str().unwrap();
+    let message = author.say(room, "between us").await;
+    let (path, id) = (address(&message), message["id"].as_str().unwrap());
+    let text = json!({ "text": "mine now" });
+    for (method, path, body) in [
+        ("GET", path.clone(), &Value::Null),
+        ("PATCH", path.clone(), &text),
+        ("DELETE", path.clone(), &Value::Null),
+        ("GET", format!("{path}/reactions"), &Value::Null),
+        ("PUT", format!("{path}/reactions/{THUMB}"), &Value::Null),
+        ("DELETE", format!("{path}/reactions/{THUMB}"), &Value::Null),
+        ("POST", format!("/api/v1/quarantine/{id}/release"), &Value::Null),
+        ("POST", format!("/api/v1/quarantine/{id}/reject"), &Value::Null),
+    ] {
+        let answer = other.request(method, &path, body).await.unwrap();
+        // As of a message that never was, but for its identifier.
+        let nowhere = path.replace(id, "01890c6e-8b5a-7cc0-98c4-dc0c0c07398f");
+        let unknown = other.request(method, &nowhere, body).await.unwrap();
+        assert_eq!(
+            answer.error(404, "message_not_found")["message"],
+            unknown.error(404, "message_not_found")["message"]
+        );
+    }
+    assert_eq!(author.history(room).await, [message], "and changed nothing");
+}
