@@ -338,15 +338,13 @@ impl Alter {
                 tail.fanout.changed(&told);
                 change = Some(first);
             }
-            let mut number = first;
-            for NewChange { kind, event } in rows {
+            for (number, NewChange { kind, event }) in (first..).zip(rows) {
                 let what = match (kind, event) {
                     (ChangeKind::Released, _) => Told::Released(Posted { row: row.clone(), ..before.clone() }),
                     (_, Some(event)) => Told::Event(event),
                     (_, None) => Told::Nothing,
                 };
                 tail.outbox.enqueue(Delivery { outbox_id: number, what });
-                number += 1;
             }
         }
         // Whoever asked may have gone; it is stored all the same.

@@ -101,7 +101,7 @@ fn row(delivery: &Delivery) -> &StoredRow {
 /// Each message once, and those of each room in their order.
 #[track_caller]
 fn check(told: &[Delivery], expected: usize) {
-    let ids: HashSet<MessageId> = told.iter().map(|delivery| row(&delivery).id).collect();
+    let ids: HashSet<MessageId> = told.iter().map(|delivery| row(delivery).id).collect();
     assert_eq!((told.len(), ids.len()), (expected, expected));
     check_order(told);
 }
@@ -183,7 +183,7 @@ async fn what_was_not_finished_is_told_again_and_what_was_is_not() {
     running.wait_for(13).await;
     let told = running.stop().await;
     check(&told, 13);
-    assert_eq!(told.iter().filter(|delivery| row(&delivery).room_id == stuck).count(), 10);
+    assert_eq!(told.iter().filter(|delivery| row(delivery).room_id == stuck).count(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,7 +325,7 @@ async fn a_message_that_panics_each_time_is_left_out() {
     bench.post(room, "after").await;
     running.wait_for(2).await;
     let told = running.stop().await;
-    assert_eq!(told.iter().map(|delivery| &*row(&delivery).text).collect::<Vec<_>>(), ["before", "after"]);
+    assert_eq!(told.iter().map(|delivery| &*row(delivery).text).collect::<Vec<_>>(), ["before", "after"]);
     check_finished(&bench.store, 0).await;
 }
 
@@ -406,7 +406,7 @@ async fn no_message_is_lost_over_many_deaths() {
     let last = running.stop().await;
     check(&last, left);
     told.extend(last);
-    let ids: HashSet<MessageId> = told.iter().map(|delivery| row(&delivery).id).collect();
+    let ids: HashSet<MessageId> = told.iter().map(|delivery| row(delivery).id).collect();
     assert_eq!(ids.len(), posted, "seed {seed:#x}");
     check_finished(&bench.store, 0).await;
 }
