@@ -194,6 +194,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_failed_does_not_pile_up_or_hide_what_waits() {
+        let place = Place::new();
+        let bench = Bench::open(&place).await;
+        let other = bench.room("other").await;
+        schedule(&bench, other, "waits", i64::MAX / 2).await.unwrap();
+        for name in ["first", "second"] {
+            let room = bench.room(name).await;
+            for number in 0..60 {
+                let due_at = number + if name == "first" { 1 } else { 61 };
+                schedule(&bench, room, &format!("{name} {number}"), due_at).await.unwrap();
+            }
+            bench.store.delete_room(room, bench.user.id, &Act::system()).await.unwrap();
+            assert_eq!(round(&bench.store, &bench.pipeline, Time::now()).await, Ok(true));
+        }
+        let kept = bench.store.scheduled_by(bench.user.id).await.unwrap();
+        assert_eq!((kept.len(), kept[0].text.as_str(), kept[1].text.as_str()), (101, "waits", "first 20"));
+    }
+
+    #[tokio::test]
     async fn one_person_has_a_bounded_number_waiting() {
         let place = Place::new();
         let bench = Bench::open(&place).await;

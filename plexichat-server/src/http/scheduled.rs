@@ -34,10 +34,10 @@ pub(crate) struct PostForLater {
     due_at: Time,
 }
 
-/// One's posts for later, by the time at which they are due.
+/// One's posts for later by the time at which they are due, those that failed behind those that wait.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ScheduledList {
-    /// The posts: those that wait, and those that were refused when they were due.
+    /// The posts: those that wait, then the last hundred that were refused when they were due.
     scheduled: Vec<Scheduled>,
 }
 

@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// How many posts of one person may wait.
 pub const WAITING_MAX: u32 = 100;
 
+/// How many that were refused when they were due are kept of one person: the last ones.
+pub const FAILED_MAX: u32 = 100;
+
 /// How far ahead a post may be due, in days.
 pub const DAYS_AHEAD_MAX: i64 = 366;
 

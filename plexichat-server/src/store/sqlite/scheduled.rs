@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::values::{identifier, json, time, word};
 use super::{Store, files};
 use crate::store::scheduled::{
-    Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState, WAITING_MAX,
+    Due, FAILED_MAX, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState, WAITING_MAX,
 };
 
 const COLUMNS: &str = "scheduled.id, rooms.id, scheduled.text, scheduled.reply_to, scheduled.attachments,
@@ -70,7 +70,7 @@ impl Store {
         self.inner.scheduled.clone()
     }
 
-    /// A person's posts for later by the time at which they are due, those that failed too: at most so many after one.
+    /// A person's posts for later by the time at which they are due, and those that failed behind them.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -81,9 +81,10 @@ impl Store {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM scheduled JOIN rooms ON rooms.number = scheduled.room
-                 WHERE scheduled.user_id = ?1 ORDER BY scheduled.due_at, scheduled.id LIMIT ?2"
+                 WHERE scheduled.user_id = ?1 ORDER BY scheduled.state = 'failed', scheduled.due_at, scheduled.id
+                 LIMIT ?2"
             ))?;
-            let posts = statement.query_map((author.as_bytes(), 2 * WAITING_MAX), post)?;
+            let posts = statement.query_map((author.as_bytes(), WAITING_MAX + FAILED_MAX), post)?;
             posts.collect()
         })
         .await
@@ -163,6 +164,13 @@ impl Store {
             let error = serde_json::json!(error).to_string();
             tx.prepare_cached("UPDATE scheduled SET state = 'failed', error = ?2 WHERE id = ?1")?
                 .execute((id.as_bytes(), error))?;
+            // Those that nobody removes must not pile up.
+            tx.prepare_cached(
+                "DELETE FROM scheduled WHERE state = 'failed' AND user_id = (SELECT user_id FROM scheduled WHERE id = ?1)
+                   AND id NOT IN (SELECT id FROM scheduled AS kept WHERE kept.user_id = scheduled.user_id
+                                  AND kept.state = 'failed' ORDER BY kept.due_at DESC, kept.id DESC LIMIT ?2)",
+            )?
+            .execute((id.as_bytes(), FAILED_MAX))?;
             Ok(Ok(()))
         })
         .await

@@ -49,6 +49,7 @@ CREATE TABLE scheduled (
     error TEXT
 ) WITHOUT ROWID;
 CREATE INDEX scheduled_by_time ON scheduled (state, due_at);
+CREATE INDEX scheduled_by_user ON scheduled (user_id, state);
 
 -- Which names a message mentions, for counts of what one has not read.
 CREATE TABLE mentions (
