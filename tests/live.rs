@@ -305,10 +305,14 @@ fn resident(server: &Server) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// No bucket, and no scanner: on a busy machine one may miss its quarter of a second, and this is about who listens.
+const UNSCANNED: &str = "[server.limits]\nmessages_per_second = 100000\nmessage_burst = 100000\n\
+                         [plugins.word-filter]\nenabled = false\n";
+
 /// Fault 76: of so many who listen one does not read. It alone is cut off; the others get every message in order, and the
 /// server holds less than a mebibyte for each.
 pub(crate) async fn one_does_not_read(count: usize, messages: usize) {
-    let server = Setup::new().config("[server.limits]\nmessages_per_second = 100000\nmessage_burst = 100000\n").start();
+    let server = Setup::new().config(UNSCANNED).start();
     let client = server.client();
     let room = client.room("lobby").await;
     let before = resident(&server);
