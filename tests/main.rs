@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod api;
 mod bad_start;
 mod cli;
 mod clients;

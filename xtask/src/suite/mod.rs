@@ -74,6 +74,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: tests::clients,
     },
     Suite {
+        name: "api",
+        about: "schemathesis finds no lie in /openapi.json, and a client generated from it talks",
+        needs: &[&need::C_COMPILER, &need::PYTHON, &need::PYTHON_API],
+        long: false,
+        run: tests::api,
+    },
+    Suite {
         name: "deny",
         about: "licences, sources and banned crates",
         needs: &[&need::DENY],

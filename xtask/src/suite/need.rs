@@ -69,6 +69,21 @@ pub(super) const PYTHON_CLIENTS: Need = Need {
     },
 };
 
+pub(super) const PYTHON_API: Need = Need {
+    name: "the Python packages `schemathesis` and `openapi-python-client`",
+    how: "python3 -m venv target/venv && target/venv/bin/pip install schemathesis openapi-python-client",
+    is_there: |workspace| {
+        let tool = |name| answers(Command::new(python(workspace).with_file_name(name)).arg("--version"));
+        tool("schemathesis") && tool("openapi-python-client")
+    },
+    get: |workspace| {
+        process::run(Command::new("python3").args(["-m", "venv"]).arg(workspace.target.join("venv")))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        let packages = ["schemathesis", "openapi-python-client"];
+        process::run(Command::new(python(workspace)).args(pip).args(packages))
+    },
+};
+
 pub(super) const DENY: Need = Need {
     name: "cargo-deny",
     how: "cargo install --locked cargo-deny --root target/tools",

@@ -45,6 +45,10 @@ pub(super) fn clients(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("clients::"))
 }
 
+pub(super) fn api(session: &Session<'_>) -> Result<()> {
+    run(session, &["--workspace"], Choice::Ignored("api::"))
+}
+
 pub(super) fn long(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("long::"))
 }
