@@ -57,6 +57,9 @@ fn error_words(status: u16) -> (&'static str, &'static str) {
 pub(crate) fn complete(document: &mut Value) {
     let tags: Vec<Value> = TAGS.iter().map(|(name, _, about)| json!({ "name": name, "description": about })).collect();
     document["tags"] = json!(tags);
+    if let Some(schemas) = document.pointer_mut("/components/schemas") {
+        list_choices(schemas);
+    }
     let before = document.clone();
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for operation in operations.as_object_mut().into_iter().flat_map(Map::values_mut) {
@@ -66,6 +69,35 @@ pub(crate) fn complete(document: &mut Value) {
             operation["tags"] = json!(tag(path).into_iter().collect::<Vec<_>>());
             give_examples(&before, operation);
         }
+    }
+}
+
+/// Writes a choice of texts as a list of texts. What each means goes into the description: generators of clients make one
+/// type of a list, and many of a choice.
+fn list_choices(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            members.values_mut().for_each(list_choices);
+            let Some(choices) = members.get("oneOf").and_then(Value::as_array) else { return };
+            let mut words = Vec::new();
+            let mut about = members.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+            for choice in choices {
+                let told = choice["const"].as_str().map(|word| vec![word.to_owned()]);
+                let listed = choice["enum"].as_array();
+                let listed = listed.map(|words| words.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+                let Some(found) = told.or(listed).filter(|_| choice["type"] == "string") else { return };
+                if let (Some(meaning), [word]) = (choice["description"].as_str(), found.as_slice()) {
+                    about.push_str(&format!("\n- `{word}`: {meaning}"));
+                }
+                words.extend(found);
+            }
+            members.remove("oneOf");
+            members.insert("type".to_owned(), json!("string"));
+            members.insert("enum".to_owned(), json!(words));
+            members.insert("description".to_owned(), json!(about.trim_start()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(list_choices),
+        _ => {}
     }
 }
 
@@ -119,6 +151,19 @@ mod tests {
     #[track_caller]
     fn check(path: &str, expected: Option<&str>) {
         assert_eq!(tag(path), expected, "{path}");
+    }
+
+    #[test]
+    fn a_choice_of_texts_is_a_list() {
+        let mut schema = json!({ "description": "What.", "oneOf": [
+            { "type": "string", "const": "a", "description": "One." }, { "type": "string", "enum": ["b", "c"] },
+        ] });
+        list_choices(&mut schema);
+        let expected = json!({ "type": "string", "enum": ["a", "b", "c"], "description": "What.\n- `a`: One." });
+        assert_eq!(schema, expected);
+        let mut other = json!({ "oneOf": [{ "type": "string", "const": "a" }, { "type": "object" }] });
+        list_choices(&mut other);
+        assert!(other["oneOf"].is_array(), "{other}");
     }
 
     #[test]

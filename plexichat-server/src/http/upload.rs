@@ -45,7 +45,8 @@ impl OperationInput for Upload {
             "type": "object", "properties": { "file": { "type": "string", "format": "binary" } }, "required": ["file"],
             "additionalProperties": false
         });
-        let mut body = RequestBody { required: true, ..RequestBody::default() };
+        // A file may be empty, and so is its body then.
+        let mut body = RequestBody::default();
         body.description = Some(
             "The file: its bytes with any `Content-Type`, or a form with one file. It is read piece by piece."
                 .to_owned(),
