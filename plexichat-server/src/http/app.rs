@@ -53,7 +53,7 @@ pub(crate) struct App {
 impl App {
     /// The cookie by which browsers come in.
     pub(crate) fn session_cookie(&self) -> SessionCookie {
-        SessionCookie::of(self.public_url.as_deref())
+        SessionCookie::of(&self.edge.now())
     }
 
     /// Tells plugins what somebody did by a request.

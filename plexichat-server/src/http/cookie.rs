@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use plexichat::secret::Secret;
 
+use super::edge::EdgeSettings;
 use crate::auth::SESSION_TIME;
 
 /// The cookie of this server: how it is called, and whether it goes over https only.
@@ -12,9 +13,9 @@ pub(crate) struct SessionCookie {
 }
 
 impl SessionCookie {
-    /// The cookie of a server that people reach at this address.
-    pub(crate) fn of(public_url: Option<&str>) -> Self {
-        Self { secure: public_url.is_some_and(|url| url.starts_with("https://")) }
+    /// The cookie of a server that people reach like this.
+    pub(crate) fn of(edge: &EdgeSettings) -> Self {
+        Self { secure: edge.https }
     }
 
     /// Its name. With the prefix a browser holds it to https, this host and every path.
@@ -55,18 +56,21 @@ impl SessionCookie {
 mod tests {
     use super::*;
 
+    fn cookie(https: bool) -> SessionCookie {
+        SessionCookie::of(&EdgeSettings { https, ..EdgeSettings::default() })
+    }
+
     #[test]
     fn the_cookie_is_kept_from_scripts_and_other_sites() {
-        let plain = SessionCookie::of(None).keep(&Secret::new("pls_1"));
+        let plain = cookie(false).keep(&Secret::new("pls_1"));
         assert_eq!(plain, "plexichat=pls_1; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax");
         assert!(plain.is_sensitive());
-        let secure = SessionCookie::of(Some("https://chat.example.org"));
+        let secure = cookie(true);
         assert_eq!(
             secure.keep(&Secret::new("pls_1")),
             "__Host-plexichat=pls_1; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure"
         );
         assert_eq!(secure.forget(), "__Host-plexichat=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure");
-        assert_eq!(SessionCookie::of(Some("http://10.0.0.1")).name(), "plexichat");
     }
 
     #[track_caller]
@@ -75,7 +79,7 @@ mod tests {
         for cookie in cookies {
             headers.append(header::COOKIE, cookie.parse().unwrap());
         }
-        assert_eq!(SessionCookie::of(None).find(&headers), expected, "{cookies:?}");
+        assert_eq!(cookie(false).find(&headers), expected, "{cookies:?}");
     }
 
     #[test]

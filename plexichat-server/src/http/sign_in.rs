@@ -19,7 +19,7 @@ use super::extract::{Json, Path};
 use super::origin;
 use super::output::{Created, Gone, Shown};
 use super::rooms::refused;
-use crate::auth::{Authenticator, PasswordError, Principal, Registered, SignInError};
+use crate::auth::{PasswordError, Principal, Registered, SignInError};
 use crate::error::{ApiError, Finding};
 use crate::store::{Credential, Scope, SessionId, SessionInfo, TokenId, User};
 
@@ -208,12 +208,12 @@ pub(crate) async fn change_password(
         error => error.into(),
     })?;
     tracing::info!(user = %caller.user().id, "a password was changed");
-    Ok(WithCookie { answer: Gone, cookie: another_secret(&app.authenticator, &app, &caller).await })
+    Ok(WithCookie { answer: Gone, cookie: another_secret(&app, &caller).await })
 }
 
 /// The session goes on with another secret: whoever had the old one has it no more.
-async fn another_secret(authenticator: &Authenticator, app: &App, caller: &Principal) -> Option<HeaderValue> {
-    match authenticator.rotate(caller).await {
+async fn another_secret(app: &App, caller: &Principal) -> Option<HeaderValue> {
+    match app.authenticator.rotate(caller).await {
         Ok(secret) => secret.map(|secret| app.session_cookie().keep(&secret)),
         Err(error) => {
             tracing::debug!(%error, "a session keeps its secret a little longer");
