@@ -156,8 +156,7 @@ async fn bytes_and_rows_that_do_not_match_are_found_and_left() {
 
 #[tokio::test]
 async fn quotas_count_what_is_stored() {
-    let mut limits = FileLimits::default();
-    limits.quota_per_user = NonZeroU64::new(8).expect("not zero");
+    let limits = FileLimits { quota_per_user: NonZeroU64::new(8).expect("not zero"), ..FileLimits::default() };
     let fixture = Fixture::with(limits).await;
     fixture.upload(b"12345").await.expect("fits");
     let refused = fixture.upload(b"1234").await.expect_err("does not fit");
