@@ -145,6 +145,11 @@ fn people() {
 }
 
 #[test]
+fn operating() {
+    transcript("operating.md", &Setup::new().start());
+}
+
+#[test]
 fn settings() {
     let server = Setup::new().start();
     std::fs::write(

@@ -18,6 +18,7 @@ mod live;
 mod long;
 mod message;
 mod messages;
+mod operating;
 mod pipeline;
 mod power;
 mod readme;

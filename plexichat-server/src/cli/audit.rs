@@ -74,7 +74,7 @@ pub(super) async fn run(arguments: AuditArgs, output: &mut Output) -> Result<(),
             let list = Client::new(&arguments.client)?.get(&path).await?;
             output.show(&list, |list| {
                 let rows = list["rows"].as_array().into_iter().flatten().map(row);
-                table(["NUMBER", "TIME", "WHO", "ACTION", "SUBJECT", "DETAIL"], rows)
+                table(["NUMBER", "WHO", "ACTION", "SUBJECT", "DETAIL", "TIME"], rows)
             })
         }
         AuditCommand::Verify { file, expect } => {
@@ -106,7 +106,7 @@ fn row(row: &Value) -> [String; 6] {
         Value::Object(members) if members.is_empty() => "-".to_owned(),
         detail => detail.to_string(),
     };
-    [cell(row, "number"), cell(row, "time"), who, cell(row, "action"), cell(row, "subject"), detail]
+    [cell(row, "number"), who, cell(row, "action"), cell(row, "subject"), detail, cell(row, "time")]
 }
 
 fn text(report: &Value) -> String {
