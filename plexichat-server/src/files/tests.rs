@@ -185,3 +185,22 @@ async fn upkeep_ends_when_it_is_told_to() {
     drop(stop);
     tokio::time::timeout(Duration::from_secs(10), running).await.expect("ends").expect("ends well");
 }
+
+#[tokio::test]
+async fn a_message_that_is_too_old_takes_its_files_along() {
+    let fixture = Fixture::new().await;
+    let id = fixture.upload(b"hello").await.expect("is kept");
+    let mut incoming = fixture.bench.incoming(fixture.room, "look");
+    incoming.attachments.push(id);
+    let message = fixture.bench.send(incoming).await.expect("is stored").row;
+    assert_eq!(fixture.row(id).await.expect("is there").message, Some((message.id, true)));
+    // The last message of a room stays, and so does what plugins were not told of.
+    fixture.bench.post(fixture.room, "later").await;
+    let connection = rusqlite::Connection::open(fixture.database.database()).expect("opens");
+    connection.execute("UPDATE outbox SET finished = 1000", []).expect("changes");
+    let tomorrow = Time::from_micros(Time::now().as_micros() + 86_400_000_000);
+    assert_eq!(fixture.bench.store.remove_messages(tomorrow, 100).await, Ok(1));
+    assert!(fixture.row(id).await.is_none());
+    assert_eq!(fixture.files.collect(Time::now()).await, Ok(1));
+    assert_eq!((fixture.bytes(&folder(id)), fixture.changes("file_deleted")), (0, 1));
+}

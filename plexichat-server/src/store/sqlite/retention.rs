@@ -5,7 +5,7 @@ use plexichat::store::StoreError;
 use serde_json::json;
 
 use super::audit::Hash;
-use super::{Audit, Store};
+use super::{Audit, Store, files};
 
 impl Store {
     /// Removes the oldest messages from before this time, at most so many, with what hangs on them; how many went. A room's last
@@ -19,18 +19,21 @@ impl Store {
     pub async fn remove_messages(&self, before: Time, limit: u32) -> Result<u64, StoreError> {
         self.write(move |tx| {
             // Times go forwards with the numbers, so that only what is old is looked at.
-            let mut old = tx.prepare_cached(
-                "SELECT number, room, seq FROM messages
+            let old: Vec<(i64, i64, i64)> = {
+                let mut old = tx.prepare_cached(
+                    "SELECT number, room, seq FROM messages
                  WHERE number < coalesce((SELECT number FROM messages WHERE created_at >= ?1 ORDER BY number LIMIT 1),
                                          9223372036854775807)
                    AND number <= (SELECT finished FROM outbox)
                    AND seq < (SELECT max(seq) FROM messages AS later WHERE later.room = messages.room)
                  ORDER BY number LIMIT ?2",
-            )?;
-            let old = old.query_map((before.as_micros(), limit), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            let old: Vec<(i64, i64, i64)> = old.collect::<rusqlite::Result<_>>()?;
+                )?;
+                let old =
+                    old.query_map((before.as_micros(), limit), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+                old.collect::<rusqlite::Result<_>>()?
+            };
             for (number, room, seq) in &old {
-                tx.prepare_cached("UPDATE files SET message = NULL WHERE message = ?1")?.execute([number])?;
+                files::drop_of_message(tx, *number, &Actor::system())?;
                 tx.prepare_cached("DELETE FROM message_search WHERE rowid = ?1")?.execute([number])?;
                 tx.prepare_cached("DELETE FROM mentions WHERE room = ?1 AND seq = ?2")?.execute((room, seq))?;
                 // Its reactions go with it.
