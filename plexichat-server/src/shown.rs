@@ -29,13 +29,22 @@ impl Setting {
 /// The server's own settings.
 pub(crate) fn of_server(settings: &Settings) -> Vec<Setting> {
     let server = &settings.server;
+    let proxies: Vec<String> = server.trusted_proxies.iter().map(ToString::to_string).collect();
     [
         ("/server/listen", json!(server.listen.to_string())),
         ("/server/public_url", json!(server.public_url)),
         ("/server/data_dir", json!(server.data_dir.display().to_string())),
+        ("/server/trusted_proxies", json!(proxies)),
+        ("/server/log_level", json!(server.log_level)),
+        ("/server/tls/cert", json!(server.tls.as_ref().map(|tls| tls.cert.display().to_string()))),
+        ("/server/tls/key", json!(server.tls.as_ref().map(|tls| tls.key.display().to_string()))),
         ("/server/limits/text_bytes", json!(server.limits.text_bytes)),
         ("/server/limits/messages_per_second", json!(server.limits.messages_per_second)),
         ("/server/limits/message_burst", json!(server.limits.message_burst)),
+        ("/server/limits/connections", json!(server.edge.connections)),
+        ("/server/limits/connections_per_address", json!(server.edge.connections_per_address)),
+        ("/server/limits/requests_per_second", json!(server.edge.requests_per_second)),
+        ("/server/limits/request_burst", json!(server.edge.request_burst)),
         ("/server/accounts/registration", json!(server.accounts.registration)),
         ("/server/accounts/bad_tokens_per_minute", json!(server.accounts.bad_tokens_per_minute)),
         ("/server/retention/messages", json!(server.retention.messages.map(days))),

@@ -91,6 +91,12 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # public_url = "https://chat.example.org"
 # The directory of the store and the first administrator's token.
 # data_dir = "data"
+# Whose `X-Forwarded-For` and `Forwarded` say where a request comes from: the proxies in front of the server.
+# trusted_proxies = ["10.0.0.0/8"]
+# What is logged, where neither `--log-level` nor RUST_LOG says it.
+# log_level = "info"
+# With both files the server speaks https. SIGHUP reads them, and these settings, again.
+# tls = { cert = "cert.pem", key = "key.pem" }
 
 [server.limits]
 # The longest text of a message, in bytes.
@@ -98,6 +104,12 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # Messages a second by one actor in one room, in the long run, and at once.
 # messages_per_second = 20
 # message_burst = 100
+# Connections at a time, and those from one address; this machine and trusted proxies are not counted.
+# connections = 10000
+# connections_per_address = 100
+# Requests a second from one address, in the long run, and at once; this machine and trusted proxies are not counted.
+# requests_per_second = 1000
+# request_burst = 5000
 
 [server.accounts]
 # Who may make an account: "open" everybody, "invitation" whoever has one (`plexichat user invite`), "off" nobody.
