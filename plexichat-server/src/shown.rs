@@ -63,7 +63,7 @@ pub(crate) fn of_server(settings: &Settings) -> Vec<Setting> {
 fn days(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let exact = units.iter().find(|(unit, _)| seconds % unit == 0 && time.subsec_nanos() == 0);
+    let exact = units.iter().find(|(unit, _)| seconds.is_multiple_of(*unit) && time.subsec_nanos() == 0);
     exact.map_or_else(|| format!("{}ms", time.as_millis()), |(unit, name)| format!("{}{name}", seconds / unit))
 }
 

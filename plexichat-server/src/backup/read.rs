@@ -138,11 +138,10 @@ fn sync(path: &Path) -> Result<(), BackupError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(system("store", path))
 }
 
-fn unpack(
-    archive: impl Read,
-    place: &mut dyn FnMut(&str) -> Result<Box<dyn Write>, BackupError>,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Manifest, BackupError> {
+/// Says where the content of a path is written.
+type Place<'a> = dyn FnMut(&str) -> Result<Box<dyn Write>, BackupError> + 'a;
+
+fn unpack(archive: impl Read, place: &mut Place<'_>, progress: &mut dyn FnMut(u64)) -> Result<Manifest, BackupError> {
     let wrong = |why: String| BackupError::NotABackup(why);
     let mut found = BTreeMap::new();
     let mut manifest: Option<Manifest> = None;
