@@ -126,6 +126,8 @@ impl HeadGuard {
                 }
                 None => return true,
             },
+            // Digits that go on behind what is kept would be another number to whoever reads them all.
+            State::ChunkSize if length > LINE_KEPT && !self.kept.contains(&b';') => return true,
             State::ChunkSize => match chunk_size(&self.kept[..length.min(LINE_KEPT)]) {
                 Some(0) => State::Trailers,
                 // The chunk's own end is two bytes.
@@ -185,6 +187,16 @@ mod tests {
     }
 
     const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+    /// Fault 64: a size of a chunk whose digits go on behind those that are looked at.
+    #[test]
+    fn a_long_size_of_a_chunk_is_read_whole_or_not_at_all() {
+        let post = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        let zeros = "0".repeat(LINE_KEPT);
+        check(&format!("{post}{zeros}5\r\nhello\r\n0\r\n\r\n"), true);
+        check(&format!("{post}5;{zeros}\r\nhello\r\n0\r\n\r\n"), false);
+        check(&format!("{post}5\r\nhello\r\n0\r\n\r\n{GET}"), false);
+    }
 
     /// Fault 64: lines that end without CR.
     #[test]
