@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::data_dir::DataDir;
-use crate::store::{NewSession, Rotation, SessionId, SessionInfo};
+use crate::store::{
+    InvitationId, InvitationInfo, NewSession, NewUser, RegisterError, Rotation, SessionId, SessionInfo,
+};
 
 struct Fixture {
     data_dir: DataDir,
@@ -281,4 +283,40 @@ async fn sessions_of_a_person_are_bounded() {
     }
     assert_eq!(fixture.store.sessions(ann.id).await.expect("lists").len(), 50);
     assert!(fixture.authenticator.authenticate_session(first.expose()).await.is_err(), "the oldest has ended");
+}
+
+/// Who may make no more invitations has made none that count: neither shut out and let in again, nor with another role.
+#[tokio::test]
+async fn invitations_end_with_the_administrator() {
+    let Fixture { store, .. } = &fixture();
+    store.create_user("root", Role::Admin).await.expect("makes");
+    let invite = async |by: &User, hash: [u8; 32]| {
+        let info = InvitationInfo {
+            id: InvitationId::new(),
+            role: Role::Admin,
+            created_by: by.id,
+            created_at: Time::now(),
+            expires_at: None,
+            uses_left: 9,
+        };
+        store.create_invitation(info, hash, Act::system()).await.expect("makes");
+    };
+    let register = async |name: &str, hash: [u8; 32]| {
+        let new = NewUser { id: UserId::new(), name: name.into(), role: Role::User, password: None };
+        store.register(new, Some(hash), Act::system()).await
+    };
+    let ann = store.create_user("ann", Role::Admin).await.expect("makes");
+    invite(&ann, [1; 32]).await;
+    assert_eq!(register("friend", [1; 32]).await.expect("registers").role, Role::Admin);
+    store.disable_user(ann.id, Act::system()).await.expect("shuts out");
+    assert!(matches!(register("foe", [1; 32]).await, Err(RegisterError::Invitation)));
+    store.enable_user(ann.id, Act::system()).await.expect("lets in");
+    assert!(matches!(register("foe", [1; 32]).await, Err(RegisterError::Invitation)), "it is gone for good");
+
+    invite(&ann, [2; 32]).await;
+    store.set_role(ann.id, Role::Moderator, Act::system()).await.expect("changes");
+    assert!(matches!(register("foe", [2; 32]).await, Err(RegisterError::Invitation)));
+    assert_eq!(store.invitations().await.expect("lists"), []);
+    invite(&ann, [3; 32]).await;
+    assert!(matches!(register("foe", [3; 32]).await, Err(RegisterError::Invitation)), "it was made at the same moment");
 }

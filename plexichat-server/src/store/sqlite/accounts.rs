@@ -181,7 +181,7 @@ impl Store {
         .await
     }
 
-    /// Gives a person another role.
+    /// Gives a person another role. Invitations end with the administrator who made them.
     ///
     /// # Errors
     /// [`ChangeError`]: it is as it was.
@@ -198,6 +198,9 @@ impl Store {
                 return Ok(Err(ChangeError::LastAdministrator));
             }
             tx.prepare_cached("UPDATE users SET role = ?2 WHERE id = ?1")?.execute((id.as_bytes(), role.as_str()))?;
+            if user.role == Role::Admin {
+                end_invitations(tx, id, &act)?;
+            }
             let (old, new) = (user.role.as_str(), role.as_str());
             let payload = UserRoleChanged::new(id, vec![old.to_owned()], vec![new.to_owned()], act.by().clone());
             tx.event(&act.event(None, payload))?;
@@ -207,7 +210,7 @@ impl Store {
         .await
     }
 
-    /// Shuts a person out: sessions and tokens end.
+    /// Shuts a person out: sessions, tokens and invitations end.
     ///
     /// # Errors
     /// [`ChangeError`]: it is as it was.
@@ -226,6 +229,7 @@ impl Store {
             let user = User { disabled_at: Some(Time::now()), ..user };
             set_disabled(tx, &user)?;
             let ended = end_credentials(tx, id, None, &act)?;
+            end_invitations(tx, id, &act)?;
             tell_of_change(tx, &user, "user.disable", "disabled", ended, &act)?;
             Ok(Ok(user))
         })
@@ -349,6 +353,18 @@ fn end_credentials(tx: &mut Tx<'_>, of: UserId, keep: Option<Credential>, act: &
     Ok(Ended { sessions: end_sessions(tx, of, keep, act)?, tokens: end_tokens(tx, of, keep)? })
 }
 
+/// Takes back what somebody invited others with, who is no administrator any more: else it would make administrators still.
+fn end_invitations(tx: &mut Tx<'_>, of: UserId, act: &Act) -> rusqlite::Result<()> {
+    let ended: Vec<InvitationId> = tx
+        .prepare_cached("DELETE FROM invitations WHERE created_by = ?1 RETURNING id")?
+        .query_map([of.as_bytes()], |row| identifier(row, 0, InvitationId::from_bytes))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in ended {
+        tx.audit(&act.audit("invitation.revoke", id, json!({ "maker": of })))?;
+    }
+    Ok(())
+}
+
 fn set_disabled(connection: &Connection, user: &User) -> rusqlite::Result<usize> {
     connection
         .prepare_cached("UPDATE users SET disabled_at = ?2 WHERE id = ?1")?
@@ -387,14 +403,16 @@ fn is_last_administrator(connection: &Connection, user: &User) -> rusqlite::Resu
         .query_row((user.id.as_bytes(), Role::Admin.as_str()), |row| row.get(0))
 }
 
-/// Uses an invitation up by one: which it was, and the role that it gives.
+/// Uses an invitation up by one, while whoever made it still may make one: which it was, and the role that it gives.
 fn use_invitation(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<(InvitationId, Role)>> {
     let found = connection
         .prepare_cached(
             "UPDATE invitations SET uses_left = uses_left - 1
-             WHERE hash = ?1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > ?2) RETURNING id, role",
+             WHERE hash = ?1 AND uses_left > 0 AND (expires_at IS NULL OR expires_at > ?2)
+               AND created_by IN (SELECT id FROM users WHERE role = ?3 AND disabled_at IS NULL)
+             RETURNING id, role",
         )?
-        .query_row((hash, Time::now().as_micros()), |row| {
+        .query_row((hash, Time::now().as_micros(), Role::Admin.as_str()), |row| {
             Ok((identifier(row, 0, InvitationId::from_bytes)?, word(row, 1)?))
         })
         .optional()?;
