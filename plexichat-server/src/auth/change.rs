@@ -35,7 +35,9 @@ impl Authenticator {
     pub async fn set_disabled(&self, id: UserId, disabled: bool, act: Act) -> Result<User, ChangeError> {
         self.to_the_end(move |inner| async move {
             if !disabled {
-                return inner.store.enable_user(id, act).await;
+                let user = inner.store.enable_user(id, act).await?;
+                inner.store.access_changed(AccessChange { room: None, user: Some(id) });
+                return Ok(user);
             }
             let user = inner.store.disable_user(id, act).await?;
             inner.end(Ending::Person(id, None));

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use plexichat::pipeline::{Access, MessageStore};
+
 use super::*;
 use crate::data_dir::DataDir;
 use crate::store::{
-    InvitationId, InvitationInfo, NewSession, NewUser, RegisterError, Rotation, SessionId, SessionInfo,
+    AccessChange, InvitationId, InvitationInfo, NewRoom, NewSession, NewUser, RegisterError, Rotation, SessionId,
+    SessionInfo,
 };
 
 struct Fixture {
@@ -319,4 +322,18 @@ async fn invitations_end_with_the_administrator() {
     assert_eq!(store.invitations().await.expect("lists"), []);
     invite(&ann, [3; 32]).await;
     assert!(matches!(register("foe", [3; 32]).await, Err(RegisterError::Invitation)), "it was made at the same moment");
+}
+
+#[tokio::test]
+async fn whoever_is_let_in_again_finds_the_rooms() {
+    let Fixture { store, authenticator, .. } = &fixture();
+    let ann = store.create_user("ann", Role::User).await.expect("makes");
+    let room = store.create_room(NewRoom::named("general"), ann.id, &Act::system()).await.expect("makes").0.id;
+    assert_eq!(store.access(&ann.actor(), room).await, Ok(Access::Moderate));
+    authenticator.set_disabled(ann.id, true, Act::system()).await.expect("shuts out");
+    assert_eq!(store.access(&ann.actor(), room).await, Ok(Access::None), "a request was under way");
+    let mut changes = store.access_changes();
+    authenticator.set_disabled(ann.id, false, Act::system()).await.expect("lets in");
+    assert_eq!(changes.try_recv(), Ok(AccessChange { room: None, user: Some(ann.id) }));
+    assert_eq!(store.access(&ann.actor(), room).await, Ok(Access::Moderate));
 }

@@ -189,6 +189,10 @@ impl Store {
         let Some(seen) = self.read(move |connection| look(connection, room, user)).await? else {
             return Ok(Access::None);
         };
+        // Nor is an account that is shut out: its name may be on a request that was under way.
+        if user.is_some() && seen.standing.role.is_none() {
+            return Ok(Access::None);
+        }
         self.inner.remembered.remember(room, user, &seen, before);
         Ok(if user.is_some() { seen.access() } else { Access::Write })
     }
