@@ -19,6 +19,8 @@ impl Authenticator {
         self.to_the_end(move |inner| async move {
             let user = inner.store.set_role(id, role, act).await?;
             inner.forget(|principal| principal.user.id == id);
+            // Nobody may be waiting.
+            let _ = inner.endings.send(Ending::Role(id));
             inner.store.access_changed(AccessChange { room: None, user: Some(id) });
             Ok(user)
         })

@@ -186,6 +186,8 @@ enum Ending {
     Credential(Credential),
     /// All that a person had, but for one.
     Person(UserId, Option<Credential>),
+    /// A person's role as it was; what they came in with counts on.
+    Role(UserId),
 }
 
 impl Ending {
@@ -193,6 +195,7 @@ impl Ending {
         match self {
             Self::Credential(credential) => principal.credential == credential,
             Self::Person(id, kept) => principal.user.id == id && Some(principal.credential) != kept,
+            Self::Role(_) => false,
         }
     }
 }
@@ -333,6 +336,33 @@ impl Authenticator {
                         Err(RecvError::Lagged(_) | RecvError::Closed) => break,
                     },
                     () = until(expires_at) => if expires_at.is_some_and(|end| end <= Time::now()) { break },
+                }
+            }
+        }
+    }
+
+    /// Waits until somebody has a lower role than they came in with, or no account.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn demoted(&self, principal: &Principal) {
+        let id = principal.user.id;
+        let mut endings = self.inner.endings.subscribe();
+        loop {
+            match self.inner.store.user(id).await {
+                Ok(Some(user)) if user.role >= principal.role() => {}
+                Ok(_) => return,
+                // As in `ended`.
+                Err(_) => {
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            }
+            loop {
+                match endings.recv().await {
+                    Ok(Ending::Role(whose)) if whose == id => break,
+                    Ok(_) => {}
+                    Err(_) => break,
                 }
             }
         }

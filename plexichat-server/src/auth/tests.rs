@@ -337,3 +337,30 @@ async fn whoever_is_let_in_again_finds_the_rooms() {
     assert_eq!(changes.try_recv(), Ok(AccessChange { room: None, user: Some(ann.id) }));
     assert_eq!(store.access(&ann.actor(), room).await, Ok(Access::Moderate));
 }
+
+/// What is for administrators alone and goes on and on ends with the role.
+#[tokio::test]
+async fn a_lower_role_is_told_to_whoever_waits_for_it() {
+    let Fixture { store, authenticator, .. } = &fixture();
+    store.create_user("root", Role::Admin).await.expect("makes");
+    let ann = store.create_user("ann", Role::Moderator).await.expect("makes");
+    let (secret, _) = authenticator.create(&ann, request(None, None), Act::system()).await.expect("makes");
+    let wait = async || {
+        let principal = authenticator.authenticate(secret.expose()).await.expect("is accepted");
+        let authenticator = authenticator.clone();
+        tokio::spawn(async move { authenticator.demoted(&principal).await })
+    };
+    let before = wait().await;
+    authenticator.set_role(ann.id, Role::Admin, Act::system()).await.expect("changes");
+    let late = authenticator.authenticate(secret.expose()).await.expect("is accepted");
+    let open = wait().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!before.is_finished() && !open.is_finished(), "a higher role ends nothing");
+    authenticator.set_role(ann.id, Role::User, Act::system()).await.expect("changes");
+    for open in [before, open] {
+        tokio::time::timeout(Duration::from_secs(5), open).await.expect("hears of it").expect("no panic");
+    }
+    let late = tokio::time::timeout(Duration::from_secs(5), authenticator.demoted(&late));
+    late.await.expect("whoever begins to wait too late hears of it, too");
+    assert!(authenticator.authenticate(secret.expose()).await.is_ok(), "the token counts on");
+}

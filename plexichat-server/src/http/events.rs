@@ -103,7 +103,10 @@ pub(crate) async fn tail(
         patterns,
         server_sent: format.server_sent,
         ended: Box::pin(async move {
-            authenticator.ended(&caller).await;
+            tokio::select! {
+                _ = authenticator.ended(&caller) => {}
+                () = authenticator.demoted(&caller) => {}
+            }
         }),
         stopping: app.stopping.clone(),
     };
@@ -172,7 +175,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// What is sent next; nothing once the server stops or the credential does not count any more.
+    /// What is sent next; nothing once the server stops, the credential does not count any more or the role is a lower one.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let seen = tokio::select! {
