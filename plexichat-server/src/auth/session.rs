@@ -64,7 +64,7 @@ impl Authenticator {
         Ok(principal)
     }
 
-    /// Begins a session. `password` is the PHC string that was looked at: nothing begins where it is another by now.
+    /// Begins a session; the oldest ends where there would be too many. `password` is the PHC string that was looked at: nothing begins where it is another by now.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -90,7 +90,14 @@ impl Authenticator {
             user_agent: place.user_agent,
         };
         let hash = token::hash(secret.expose());
-        self.inner.store.open_session(NewSession { info: info.clone(), hash }, password, act).await?;
+        let session = NewSession { info: info.clone(), hash };
+        self.to_the_end(move |inner| async move {
+            for id in inner.store.open_session(session, password, act).await? {
+                inner.end(Ending::Credential(Credential::Session(id)));
+            }
+            Ok::<_, SessionError>(())
+        })
+        .await?;
         Ok((secret, info))
     }
 
@@ -155,6 +162,9 @@ impl Authenticator {
             let closed = inner.store.close_session(id, of, act).await?;
             if closed {
                 inner.end(Ending::Credential(Credential::Session(id)));
+            } else {
+                // Its row had gone some other way, or it is somebody else's, which must go on.
+                inner.forget(|principal| principal.credential == Credential::Session(id) && principal.user.id == of);
             }
             Ok(closed)
         })

@@ -286,6 +286,20 @@ async fn sessions_of_a_person_are_bounded() {
     }
     assert_eq!(fixture.store.sessions(ann.id).await.expect("lists").len(), 50);
     assert!(fixture.authenticator.authenticate_session(first.expose()).await.is_err(), "the oldest has ended");
+
+    // It was remembered, and a connection is open with it.
+    let oldest = fixture.authenticator.session_of(&ann).await;
+    let principal = fixture.authenticator.authenticate_session(oldest.expose()).await.expect("is accepted");
+    let open = tokio::spawn({
+        let authenticator = fixture.authenticator.clone();
+        async move { authenticator.ended(&principal).await }
+    });
+    for _ in 0..50 {
+        fixture.authenticator.session_of(&ann).await;
+    }
+    assert!(fixture.authenticator.authenticate_session(oldest.expose()).await.is_err(), "it counts nowhere");
+    let heard = tokio::time::timeout(Duration::from_secs(1), open).await.expect("within a second");
+    assert_eq!(heard.expect("no panic"), AuthError::Unknown { what: "session" });
 }
 
 /// Who may make no more invitations has made none that count: neither shut out and let in again, nor with another role.

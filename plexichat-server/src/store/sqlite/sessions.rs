@@ -21,7 +21,7 @@ const SESSION: &str = "sessions.id, sessions.user_id, sessions.created_at, sessi
 
 impl Store {
     /// Begins a session of a person who may come in and still has the password, as a PHC string, that was looked at.
-    /// Sessions that are over, and the oldest where there are too many, end.
+    /// Sessions that are over, and the oldest where there are too many, end: which these are.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -33,7 +33,7 @@ impl Store {
         session: NewSession,
         password: Option<String>,
         act: Act,
-    ) -> Result<(), SessionError> {
+    ) -> Result<Vec<SessionId>, SessionError> {
         self.write(move |tx| {
             let NewSession { info, hash } = &session;
             let may: bool = tx
@@ -44,7 +44,7 @@ impl Store {
             if !may {
                 return Ok(Err(SessionError::Changed));
             }
-            make_room(tx, info.user_id, &act)?;
+            let ended = make_room(tx, info.user_id, &act)?;
             tx.prepare_cached(
                 "INSERT INTO sessions (id, user_id, hash, created_at, rotated_at, seen_at, expires_at, ip, user_agent)
                  VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6, ?7)",
@@ -63,7 +63,7 @@ impl Store {
             let payload = UserLogin::new(info.user_id, "password".to_owned(), ip, user_agent, None, session_id);
             tx.event(&act.event(None, payload))?;
             tx.audit(&act.audit("user.login", info.user_id, json!({ "session": info.id })))?;
-            Ok(Ok(()))
+            Ok(Ok(ended))
         })
         .await
     }
@@ -208,8 +208,8 @@ pub(super) fn end_sessions(
     Ok(ended.len())
 }
 
-/// Ends what is over, and the oldest sessions where another one would be too many.
-fn make_room(tx: &mut Tx<'_>, of: UserId, act: &Act) -> rusqlite::Result<()> {
+/// Ends what is over, and the oldest sessions where another one would be too many: which these are.
+fn make_room(tx: &mut Tx<'_>, of: UserId, act: &Act) -> rusqlite::Result<Vec<SessionId>> {
     let over: Vec<SessionId> = tx
         .prepare_cached(
             "DELETE FROM sessions WHERE user_id = ?1 AND (expires_at <= ?2 OR id NOT IN
@@ -220,10 +220,10 @@ fn make_room(tx: &mut Tx<'_>, of: UserId, act: &Act) -> rusqlite::Result<()> {
             identifier(row, 0, SessionId::from_bytes)
         })?
         .collect::<rusqlite::Result<_>>()?;
-    for id in over {
+    for id in &over {
         tx.event(&act.event(None, UserLogout::new(of, id.to_string(), "expired".to_owned())))?;
     }
-    Ok(())
+    Ok(over)
 }
 
 fn session(row: &Row<'_>, first: usize) -> rusqlite::Result<SessionInfo> {
