@@ -117,19 +117,24 @@ impl Authenticator {
     /// A dropped call may have given the session a secret that nobody has: it ends within a minute.
     pub async fn rotate_in_time(&self, principal: &Principal) -> Result<Option<Secret>, StoreError> {
         match principal.rotate_at {
-            Some(time) if time <= Time::now() => self.rotate(principal).await,
+            Some(time) if time <= Time::now() => self.another_secret(principal, OLD_SECRET).await,
             _ => Ok(None),
         }
     }
 
-    /// Another secret for the session that somebody came in with, unless somebody was faster.
+    /// Another secret for the session that somebody came in with, unless somebody was faster. The one before counts no
+    /// more from now on: who changes a password may do so because somebody else has it.
     ///
     /// # Errors
     /// [`StoreError`]: the one that it has counts on.
     ///
     /// # Cancel safety
-    /// A dropped call may have given the session a secret that nobody has: it ends within a minute.
+    /// A dropped call may have given the session a secret that nobody has: it has ended for whoever had it.
     pub async fn rotate(&self, principal: &Principal) -> Result<Option<Secret>, StoreError> {
+        self.another_secret(principal, Duration::ZERO).await
+    }
+
+    async fn another_secret(&self, principal: &Principal, old_lasts: Duration) -> Result<Option<Secret>, StoreError> {
         let (Credential::Session(id), Some(_)) = (principal.credential, principal.rotate_at) else { return Ok(None) };
         let secret = generate()?;
         let now = Time::now();
@@ -137,7 +142,7 @@ impl Authenticator {
             id,
             from: principal.hash,
             to: token::hash(secret.expose()),
-            old_until: later(now, OLD_SECRET),
+            old_until: later(now, old_lasts),
             expires_at: later(now, SESSION_TIME),
         };
         let rotated = self

@@ -378,3 +378,23 @@ async fn a_lower_role_is_told_to_whoever_waits_for_it() {
     late.await.expect("whoever begins to wait too late hears of it, too");
     assert!(authenticator.authenticate(secret.expose()).await.is_ok(), "the token counts on");
 }
+
+/// Who changes a password may do so because somebody has their cookie.
+#[tokio::test]
+async fn a_secret_that_is_given_up_counts_no_more() {
+    let fixture = fixture();
+    let Fixture { store, authenticator, .. } = &fixture;
+    let ann = store.create_user("ann", Role::User).await.expect("makes");
+    let (first, id) = session(&fixture, &ann, DAY * 2).await;
+    let principal = authenticator.authenticate_session(first.expose()).await.expect("is accepted");
+    let second = authenticator.rotate_in_time(&principal).await.expect("rotates").expect("another secret");
+    assert!(authenticator.authenticate_session(first.expose()).await.is_ok(), "it counts for a minute");
+    let keep = Some(Credential::Session(id));
+    store.set_password(ann.id, "hash".into(), keep, Act::system()).await.expect("changes");
+    assert!(authenticator.authenticate_session(first.expose()).await.is_err(), "not with another password");
+
+    let principal = authenticator.authenticate_session(second.expose()).await.expect("is accepted");
+    let third = authenticator.rotate(&principal).await.expect("rotates").expect("another secret");
+    assert!(authenticator.authenticate_session(second.expose()).await.is_err(), "the one before counts no more");
+    assert!(authenticator.authenticate_session(third.expose()).await.is_ok());
+}

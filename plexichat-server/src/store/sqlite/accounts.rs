@@ -279,6 +279,8 @@ impl Store {
                 .query_row([id.as_bytes()], |row| row.get(0))?;
             tx.prepare_cached("UPDATE users SET password = ?2 WHERE id = ?1")?.execute((id.as_bytes(), password))?;
             let ended = if had_one { end_credentials(tx, id, keep, &act)? } else { Ended::default() };
+            // A secret that a kept session had before has its minute no more.
+            tx.prepare_cached("UPDATE sessions SET old_until = 0 WHERE user_id = ?1")?.execute([id.as_bytes()])?;
             tell_of_change(tx, &user, "user.password", "password", ended, &act)?;
             Ok(Ok(had_one))
         })
