@@ -39,6 +39,7 @@ fn the_address_is_not_ours() {
     refuses(&Setup::new().argument("--listen").argument("192.0.2.1:8080"), &["192.0.2.1:8080"]);
 }
 
+/// Fault 50: a second server on the same data.
 #[test]
 fn a_second_server_works_on_the_same_data() {
     let server = Setup::new().start();
@@ -49,6 +50,7 @@ fn a_second_server_works_on_the_same_data() {
     assert!(server.stop().status.success());
 }
 
+/// Fault 52: a data directory that is none.
 #[test]
 fn the_data_directory_is_a_file() {
     let setup = Setup::new();
@@ -58,6 +60,7 @@ fn the_data_directory_is_a_file() {
     assert_eq!(std::fs::read_to_string(setup.data_dir()).unwrap(), "mine");
 }
 
+/// Fault 52: a data directory that cannot be made.
 #[test]
 fn the_data_directory_has_no_parent() {
     let setup = Setup::new();
@@ -65,6 +68,7 @@ fn the_data_directory_has_no_parent() {
     refuses(&setup.clone().argument("--data-dir").argument(&missing), &[&missing]);
 }
 
+/// Fault 52: a data directory without rights.
 #[test]
 fn the_data_directory_cannot_be_written() {
     let setup = Setup::new();
@@ -98,6 +102,7 @@ fn the_database_is_no_database() {
     assert_eq!(std::fs::read_to_string(&database).unwrap(), garbage, "it was left as it is");
 }
 
+/// Fault 45: a damaged database.
 #[tokio::test]
 async fn the_database_is_damaged() {
     let setup = stopped_server_with_messages().await;
@@ -111,6 +116,7 @@ async fn the_database_is_damaged() {
     assert_eq!(std::fs::metadata(&database).unwrap().len(), before.len() as u64, "no empty one took its place");
 }
 
+/// Fault 47: a database of a newer server.
 #[tokio::test]
 async fn the_database_is_of_a_newer_server() {
     let setup = stopped_server_with_messages().await;

@@ -238,7 +238,7 @@ mod tests {
     impl Bits {
         fn push(&mut self, value: u32, length: u32) {
             for bit in 0..length {
-                if self.used % 8 == 0 {
+                if self.used.is_multiple_of(8) {
                     self.bytes.push(0);
                 }
                 let last = self.bytes.len() - 1;

@@ -75,7 +75,7 @@ mod tests {
             plexichat_hook_seconds_sum{plugin="word-filter",hook="scan_message"} 1.5
             plexichat_hook_seconds_count{plugin="word-filter",hook="scan_message"} 3
         "##]]
-        .assert_eq(&seconds(&[hook.clone()]));
+        .assert_eq(&seconds(std::slice::from_ref(&hook)));
         assert_eq!(seconds(&[HookCounts { timed: 0, ..hook }]), "");
     }
 }

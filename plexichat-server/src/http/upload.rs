@@ -46,11 +46,9 @@ impl OperationInput for Upload {
             "additionalProperties": false
         });
         // A file may be empty, and so is its body then.
-        let mut body = RequestBody::default();
-        body.description = Some(
-            "The file: its bytes with any `Content-Type`, or a form with one file. It is read piece by piece."
-                .to_owned(),
-        );
+        let description =
+            "The file: its bytes with any `Content-Type`, or a form with one file. It is read piece by piece.";
+        let mut body = RequestBody { description: Some(description.to_owned()), ..RequestBody::default() };
         body.content.insert("application/octet-stream".to_owned(), media(binary));
         body.content.insert("multipart/form-data".to_owned(), media(form));
         operation.request_body = Some(ReferenceOr::Item(body));
