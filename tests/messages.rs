@@ -146,9 +146,10 @@ async fn a_moderator_decides_about_what_is_held_back() {
     assert_eq!(edit(&author, &held, "let me", None).await.1["error"]["code"], "message_held");
 
     let release = format!("/api/v1/quarantine/{}/release", held["id"].as_str().unwrap());
-    other.post(&release, Value::Null).await.error(404, "message_not_found");
-    author.post(&release, Value::Null).await.error(403, "forbidden");
-    assert_eq!(other.get("/api/v1/quarantine").await.expect(200)["messages"], json!([]));
+    for person in [&other, &author] {
+        person.post(&release, Value::Null).await.error(403, "forbidden");
+        person.get("/api/v1/quarantine").await.error(403, "forbidden");
+    }
     let list = client.get("/api/v1/quarantine").await.expect(200);
     assert_eq!(list["messages"][0]["message"], held, "{list}");
     let found = &list["messages"][0]["findings"][0];
@@ -191,8 +192,6 @@ async fn a_message_of_a_private_room_is_not_there_for_others() {
         ("GET", format!("{path}/reactions"), &Value::Null),
         ("PUT", format!("{path}/reactions/{THUMB}"), &Value::Null),
         ("DELETE", format!("{path}/reactions/{THUMB}"), &Value::Null),
-        ("POST", format!("/api/v1/quarantine/{id}/release"), &Value::Null),
-        ("POST", format!("/api/v1/quarantine/{id}/reject"), &Value::Null),
     ] {
         let answer = other.request(method, &path, body).await.unwrap();
         // As of a message that never was, but for its identifier.

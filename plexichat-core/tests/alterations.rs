@@ -141,6 +141,21 @@ async fn what_is_held_back_is_told_when_it_is_released() -> TestResult {
 }
 
 #[plexichat::test]
+async fn nobody_releases_what_they_wrote() -> TestResult {
+    let host = TestHost::new().start::<Guard>().await?;
+    let held = host.post("alice", "!hold").await?.row;
+    let alice = host.actor("alice");
+    let refused = host.host().pipeline.release(alice.clone(), held.id, Origin::Rest).await;
+    assert_eq!(refused.err(), Some(Refusal::NotJudge));
+    host.store().set_access(host.room(), &alice, Access::Moderate);
+    let refused = host.host().pipeline.release(alice.clone(), held.id, Origin::Rest).await;
+    assert_eq!(refused.err(), Some(Refusal::OwnMessage), "whatever the author is");
+    assert_eq!(message(&host, held.id).state, MessageState::Quarantined);
+    host.host().pipeline.reject(alice, held.id, Origin::Rest).await?;
+    Ok(())
+}
+
+#[plexichat::test]
 async fn a_flag_is_told_behind_the_message() -> TestResult {
     let host = TestHost::new().start::<Guard>().await?;
     let posted = host.post("alice", "!flag").await?.row;

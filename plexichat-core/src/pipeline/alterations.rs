@@ -83,7 +83,8 @@ impl Pipeline {
         self.alter(message_id, by, origin, What::React { emoji, on }).await
     }
 
-    /// Delivers a message that is held back. Plugins are told of it as of a new one.
+    /// Delivers a message that is held back. Plugins are told of it as of a new one. Its author never may, nor may anybody
+    /// in a room that is gone.
     ///
     /// # Errors
     /// A [`Refusal`]; then the message is as it was.
@@ -116,10 +117,25 @@ impl Pipeline {
         Ok(self.find(by, message_id).await?.0)
     }
 
+    /// Decides about a message that is held back. It may be in a room where the one who decides may nothing else, and in one
+    /// that is gone: else nobody could.
     async fn moderate(&self, by: Actor, message: MessageId, origin: Origin, what: What) -> Result<Altered, Refusal> {
-        let (_, access) = self.find(&by, message).await?;
-        if access < Access::Moderate {
-            return Err(Refusal::NotModerator);
+        let row = self.store.message(message).await?.ok_or(Refusal::NoMessage)?;
+        let judges = by.kind == ActorKind::System || self.store.judges(&by).await?;
+        if !judges || row.state != MessageState::Quarantined {
+            // Whoever may not know of it learns nothing.
+            self.find(&by, message).await?;
+        }
+        if !judges {
+            return Err(Refusal::NotJudge);
+        }
+        if matches!(what, What::Release) && row.state == MessageState::Quarantined {
+            if by.is_same(&row.author) {
+                return Err(Refusal::OwnMessage);
+            }
+            if self.store.access(&Actor::system(), row.room_id).await? == Access::None {
+                return Err(Refusal::RoomGone);
+            }
         }
         self.alter(message, by, origin, what).await
     }

@@ -64,6 +64,12 @@ pub trait MessageStore: Send + Sync + 'static {
     /// What the actor may do in the room; `None` where there is no such room.
     async fn access(&self, actor: &Actor, room: RoomId) -> Result<Access, StoreError>;
 
+    /// Whether the actor decides about what is held back, in every room: that is the server's to give, not a room's. A store
+    /// without such people has none.
+    async fn judges(&self, _actor: &Actor) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// What holds in the room.
     async fn policy(&self, room: RoomId) -> Result<Arc<RoomPolicy>, StoreError>;
 

@@ -28,9 +28,18 @@ pub enum Refusal {
     /// Only its author may edit a message.
     #[error("only its author may edit a message")]
     NotAuthor,
-    /// Whoever deletes what others wrote, releases or rejects must look after the room.
+    /// Whoever deletes what others wrote must look after the room.
     #[error("only a moderator of the room may do that")]
     NotModerator,
+    /// Whoever releases or rejects must be a moderator of the whole server: who makes a room looks after it.
+    #[error("only a moderator of the server decides about what is held back")]
+    NotJudge,
+    /// Nobody releases what they wrote.
+    #[error("somebody else must release what you wrote")]
+    OwnMessage,
+    /// The room of a message that is to be released was deleted.
+    #[error("the room of the message was deleted")]
+    RoomGone,
     /// The message was changed since the actor saw it.
     #[error("the message was changed meanwhile: it has revision {revision} now")]
     Stale {
@@ -109,7 +118,8 @@ impl Refusal {
             Self::Invalid(_) => "invalid_message",
             Self::NoRoom => "room_not_found",
             Self::NoMessage => "message_not_found",
-            Self::Forbidden | Self::NotAuthor | Self::NotModerator => "forbidden",
+            Self::Forbidden | Self::NotAuthor | Self::NotModerator | Self::NotJudge | Self::OwnMessage => "forbidden",
+            Self::RoomGone => "room_deleted",
             Self::Stale { .. } => "revision_mismatch",
             Self::Held => "message_held",
             Self::NotHeld => "message_not_held",
@@ -131,9 +141,13 @@ impl Refusal {
         match self {
             Self::Invalid(_) | Self::Rejected { .. } | Self::AttachmentInfected { .. } | Self::TooDeep { .. } => 422,
             Self::NoRoom | Self::NoMessage => 404,
-            Self::Forbidden | Self::NotAuthor | Self::NotModerator => 403,
+            Self::Forbidden | Self::NotAuthor | Self::NotModerator | Self::NotJudge | Self::OwnMessage => 403,
             Self::Stale { .. } => 412,
-            Self::Held | Self::NotHeld | Self::TooManyReactions { .. } | Self::AttachmentPending { .. } => 409,
+            Self::Held
+            | Self::NotHeld
+            | Self::RoomGone
+            | Self::TooManyReactions { .. }
+            | Self::AttachmentPending { .. } => 409,
             Self::TooLarge { .. } => 413,
             Self::TooFast { .. } => 429,
             Self::ScannerUnavailable { .. } => 503,
@@ -155,6 +169,8 @@ impl Refusal {
             }
             Self::AttachmentInfected { .. } => Some("send the message without it"),
             Self::Held => Some("wait for a moderator, or delete it and send another one"),
+            Self::OwnMessage => Some("ask another moderator"),
+            Self::RoomGone => Some("reject it instead"),
             Self::TooManyReactions { .. } => Some("react with one of those that are there"),
             Self::TooFast { .. } => Some("wait as long as Retry-After says"),
             Self::Store(StoreError::Full) => Some("nothing was stored; an operator must free space"),
@@ -177,7 +193,11 @@ impl From<Refusal> for PluginError {
     fn from(refusal: Refusal) -> Self {
         let kind = match &refusal {
             Refusal::NoRoom | Refusal::NoMessage => ErrorKind::NotFound,
-            Refusal::Forbidden | Refusal::NotAuthor | Refusal::NotModerator => ErrorKind::Permission,
+            Refusal::Forbidden
+            | Refusal::NotAuthor
+            | Refusal::NotModerator
+            | Refusal::NotJudge
+            | Refusal::OwnMessage => ErrorKind::Permission,
             refusal if refusal.retryable() => ErrorKind::Transient,
             _ => ErrorKind::Input,
         };

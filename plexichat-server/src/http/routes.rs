@@ -162,15 +162,15 @@ pub(crate) fn table() -> Vec<Route> {
         row(
             Get,
             "/api/v1/quarantine",
-            READ,
-            "List the messages that are held back where one moderates",
+            MODERATOR,
+            "List the messages that are held back, in all rooms",
             &[],
             quarantine::list,
         ),
         row(
             Post,
             "/api/v1/quarantine/{id}/release",
-            WRITE,
+            MODERATOR,
             "Deliver a message that is held back",
             &[409, 507],
             quarantine::release,
@@ -178,7 +178,7 @@ pub(crate) fn table() -> Vec<Route> {
         row(
             Post,
             "/api/v1/quarantine/{id}/reject",
-            WRITE,
+            MODERATOR,
             "Delete a message that is held back",
             &[409, 507],
             quarantine::reject,
@@ -346,6 +346,9 @@ mod tests {
             let of_all = ["/api/v1/plugins", "/api/v1/users", "/api/v1/invitations", "/api/v1/system"];
             if changes && of_all.iter().any(|of_all| route.path.starts_with(of_all)) {
                 assert_eq!(route.needs, ADMIN, "{:?} {}", route.method, route.path);
+            }
+            if route.path.starts_with("/api/v1/quarantine") {
+                assert_eq!(route.needs, MODERATOR, "{:?} {}", route.method, route.path);
             }
             if changes {
                 assert_ne!(route.needs, READ, "{:?} {}", route.method, route.path);

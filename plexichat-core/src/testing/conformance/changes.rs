@@ -168,7 +168,7 @@ async fn what_is_held_back_is_released_or_rejected<S: MessageStore>(rooms: Rooms
     let reaction = react(&bench.pipeline, &writer, held.id, "👍", true).await;
     assert_eq!(reaction.err(), Some(Refusal::NoMessage));
     let by_author = bench.pipeline.release(writer.clone(), held.id, Origin::Rest).await;
-    assert_eq!(by_author.err(), Some(Refusal::NotModerator));
+    assert_eq!(by_author.err(), Some(Refusal::NotJudge));
     let by_stranger = bench.pipeline.show(&bench.rooms.other_writer, held.id).await;
     assert_eq!(by_stranger.err(), Some(Refusal::NoMessage), "others do not know of it");
 

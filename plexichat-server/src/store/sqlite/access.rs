@@ -13,6 +13,7 @@ use tokio::sync::broadcast;
 
 use super::values::{count, json, optional_word, word};
 use super::{Store, Tx};
+use crate::store::Role;
 use crate::store::rooms::{AccessChange, RoomKind, Standing, access};
 
 /// How many answers are remembered; beyond it all are forgotten and asked for again.
@@ -197,6 +198,17 @@ impl Store {
         Ok(if user.is_some() { seen.access() } else { Access::Write })
     }
 
+    /// Whether somebody is a moderator of the whole server.
+    pub(super) async fn is_judge(&self, actor: &Actor) -> Result<bool, StoreError> {
+        let user = actor.id.parse::<UserId>().ok().filter(|_| actor.kind == ActorKind::User);
+        let Some(user) = user else { return Ok(false) };
+        let role = "SELECT role FROM users WHERE id = ?1 AND disabled_at IS NULL";
+        let role = self.read(move |connection| {
+            connection.prepare_cached(role)?.query_row([user.as_bytes()], |row| word::<Role>(row, 0)).optional()
+        });
+        Ok(role.await?.is_some_and(|role| role >= Role::Moderator))
+    }
+
     pub(super) async fn policy_of(&self, room: RoomId) -> Result<Arc<RoomPolicy>, StoreError> {
         let find = |rooms: &HashMap<RoomId, Known>| rooms.get(&room).map(|known| known.policy.clone());
         let before = match self.inner.remembered.recall(find) {
@@ -217,7 +229,7 @@ mod tests {
 
     use super::*;
     use crate::store::testing::{Bench, Place};
-    use crate::store::{Act, MemberRole, NewRoom, Role, RoomChange};
+    use crate::store::{Act, MemberRole, NewRoom, RoomChange};
 
     #[tokio::test]
     async fn what_is_remembered_is_forgotten_at_each_change() {

@@ -193,6 +193,10 @@ impl MessageStore for Store {
         self.access_of(actor, room).await
     }
 
+    async fn judges(&self, actor: &Actor) -> Result<bool, StoreError> {
+        self.is_judge(actor).await
+    }
+
     async fn policy(&self, room: RoomId) -> Result<Arc<RoomPolicy>, StoreError> {
         self.policy_of(room).await
     }
