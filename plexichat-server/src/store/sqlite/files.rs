@@ -19,6 +19,9 @@ use crate::store::Act;
 /// How long a file may hang on no message.
 pub(crate) const UNATTACHED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
+/// How long a file waits for a moderator: nobody looked at it by then, and it counts against its uploader's quota.
+const HELD: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 60 * 60);
+
 /// A file as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileRow {
@@ -452,10 +455,14 @@ fn mark_deleted(connection: &Connection, id: FileId) -> rusqlite::Result<()> {
         .map(|_| ())
 }
 
-/// When a file in this state that hangs on nothing is removed. What waits for a scanner or a moderator is not.
+/// When a file in this state that hangs on nothing is removed. What waits for a scanner is not.
 fn expiry(state: FileState, now: Time) -> Option<i64> {
-    let expires = matches!(state, FileState::Clean | FileState::Unscanned);
-    expires.then(|| now.as_micros().saturating_add(micros(UNATTACHED)))
+    let kept = match state {
+        FileState::Clean | FileState::Unscanned => UNATTACHED,
+        FileState::Quarantined => HELD,
+        _ => return None,
+    };
+    Some(now.as_micros().saturating_add(micros(kept)))
 }
 
 fn micros(time: std::time::Duration) -> i64 {
@@ -506,4 +513,23 @@ fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
         expires_at: row.get::<_, Option<i64>>(12)?.map(Time::from_micros),
         message,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_waits_for_a_scanner_stays_by_itself() {
+        let now = Time::from_micros(0);
+        for (state, days) in [
+            (FileState::Clean, Some(1)),
+            (FileState::Unscanned, Some(1)),
+            (FileState::Quarantined, Some(30)),
+            (FileState::Pending, None),
+            (FileState::Deleted, None),
+        ] {
+            assert_eq!(expiry(state, now), days.map(|days: i64| days * 86_400_000_000), "{state:?}");
+        }
+    }
 }

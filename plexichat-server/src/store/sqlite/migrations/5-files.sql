@@ -13,7 +13,7 @@ CREATE TABLE files (
     -- What scanners found, as JSON: [[plugin, finding], ...]; NULL where they found nothing.
     findings TEXT,
     created_at INTEGER NOT NULL,
-    -- When it is removed; NULL where it stays: it hangs on a message, or waits for a scanner or a moderator.
+    -- When it is removed; NULL where it stays: it hangs on a message, or waits for a scanner.
     expires_at INTEGER,
     -- The number of the message that it hangs on.
     message INTEGER
