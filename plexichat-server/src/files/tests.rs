@@ -100,6 +100,24 @@ async fn a_file_that_hangs_on_nothing_goes_after_a_day() {
 }
 
 #[tokio::test]
+async fn files_go_with_messages_that_are_too_old() {
+    let fixture = Fixture::new().await;
+    let (bench, room) = (&fixture.bench, fixture.room);
+    let id = fixture.upload(b"hello").await.expect("is kept");
+    let incoming = plexichat::pipeline::Incoming { attachments: vec![id], ..bench.incoming(room, "old") };
+    bench.send(incoming).await.expect("is stored");
+    bench.post(room, "a room's last one stays").await;
+    let connection = rusqlite::Connection::open(fixture.database.database()).expect("opens");
+    connection.execute("UPDATE outbox SET finished = (SELECT max(number) FROM messages)", []).expect("sets");
+    let tomorrow = Time::from_micros(Time::now().as_micros() + 86_400_000_000);
+    assert_eq!(fixture.files.collect(Time::now()).await, Ok(0), "it hangs on a message");
+    assert_eq!(bench.store.remove_messages(tomorrow, 100).await, Ok(1));
+    assert!(fixture.row(id).await.is_none(), "nobody gets it any more");
+    assert_eq!(fixture.files.collect(Time::now()).await, Ok(1));
+    assert_eq!((fixture.bytes(&folder(id)), bench.store.file_usage(bench.user.id).await), (0, Ok((0, 0))));
+}
+
+#[tokio::test]
 async fn a_deleted_file_is_nobodys_at_once_and_gone_soon() {
     let fixture = Fixture::new().await;
     let id = fixture.upload(b"hello").await.expect("is kept");
