@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use plexichat::id::RoomId;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use super::extract::{Json, Path, Query};
 use super::output::Shown;
 use super::rooms::{RoomAddress, check_readable, limit};
 use crate::error::ApiError;
-use crate::store::{SearchPage, SearchQuery, Unread, Words};
+use crate::store::{SearchError, SearchPage, SearchQuery, Unread, Words};
 
 /// How many messages a page has where nothing is said.
 const PAGE: u32 = 20;
@@ -24,8 +25,8 @@ const PAGE_MAX: u32 = 100;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Search {
-    /// Words that the message has, all of them; `"several words"` in this order; `begin*` for words that begin so. At most
-    /// 200 characters.
+    /// Words that the message has, all of them; `"several words"` in this order; `begin*` for words that begin so, of
+    /// which two letters are needed. At most 8 words and phrases, and 200 characters.
     q: String,
     /// Only in this room; in public rooms and those that one is a member of where none is named.
     room_id: Option<RoomId>,
@@ -60,7 +61,17 @@ pub(crate) async fn search(
     let viewer = caller.user().id;
     let author = search.author.map(|author| if author == "me" { viewer.to_string() } else { author });
     let query = SearchQuery { words, viewer, room: search.room_id, author, before: search.before, limit };
-    Ok(Shown(app.store.search(query).await?))
+    let found = app.store.search(query).await.map_err(|error| {
+        let unavailable = |code| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string());
+        match error {
+            SearchError::Busy => unavailable("search_busy").retry_after(2),
+            SearchError::TooLong => unavailable("search_too_long")
+                .hint("look for longer or rarer words, or for more of them")
+                .retry_after(5),
+            SearchError::Store(error) => error.into(),
+        }
+    })?;
+    Ok(Shown(found))
 }
 
 pub(crate) async fn mark_read(

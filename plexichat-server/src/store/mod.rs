@@ -28,7 +28,7 @@ pub use rows::{
 pub use scheduled::{
     DAYS_AHEAD_MAX, Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState,
 };
-pub use search::{Hit, InvalidWords, Piece, SearchPage, SearchQuery, Words};
+pub use search::{Hit, InvalidWords, Piece, SearchError, SearchPage, SearchQuery, Words};
 pub use sqlite::{
     Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, DatabaseFacts, FileRow, InvalidAnchor,
     OpenError, Rotation, Store, check_file, database_facts, snapshot, verify_audit_file,

@@ -3,6 +3,7 @@
 
 use plexichat::id::{RoomId, UserId};
 use plexichat::message::StoredRow;
+use plexichat::store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
@@ -11,7 +12,10 @@ use unicode_normalization::UnicodeNormalization;
 pub const QUERY_MAX: usize = 200;
 
 /// How many words and phrases are looked for at once.
-const TERMS_MAX: usize = 16;
+const TERMS_MAX: usize = 8;
+
+/// How many letters a beginning has at least: with one, most words of the index would have to be gone through.
+const BEGINNING_MIN: usize = 2;
 
 /// Words and phrases, all of which a message has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,14 @@ struct Term {
     text: String,
     /// Whether words that begin so count, too.
     prefix: bool,
+}
+
+impl Term {
+    /// How many letters its last word has, which is the one that a `*` is about.
+    fn last_word_length(&self) -> usize {
+        let mut words = self.text.rsplit(|sign: char| !sign.is_alphanumeric());
+        words.find(|word| !word.is_empty()).map_or(0, |word| word.chars().count())
+    }
 }
 
 /// Why a text cannot be looked for.
@@ -37,6 +49,24 @@ pub enum InvalidWords {
     /// It has too much to look for.
     #[error("`q` has at most {TERMS_MAX} words and phrases")]
     TooMany,
+    /// So many words begin so that they cannot all be looked for.
+    #[error("a beginning in `q`, such as `be*`, has at least {BEGINNING_MIN} letters before the `*`")]
+    Beginning,
+}
+
+/// Why nothing was found, nor known not to be there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchError {
+    /// Others look for something.
+    #[error("too many people search just now")]
+    Busy,
+    /// There is too much to look through.
+    #[error("the search took too long, and was given up")]
+    TooLong,
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Words {
@@ -65,6 +95,9 @@ impl Words {
         }
         // The index has letters and digits only: the rest parts them.
         terms.retain(|term| term.text.chars().any(char::is_alphanumeric));
+        if terms.iter().any(|term| term.prefix && term.last_word_length() < BEGINNING_MIN) {
+            return Err(InvalidWords::Beginning);
+        }
         match terms.len() {
             0 => Err(InvalidWords::Empty),
             1..=TERMS_MAX => Ok(Self(terms)),
@@ -161,7 +194,10 @@ mod tests {
     #[test]
     fn what_is_looked_for_is_bounded() {
         check(&"ü".repeat(201), Err(InvalidWords::TooLong));
-        check(&"a ".repeat(17), Err(InvalidWords::TooMany));
-        assert!(Words::parse(&"a ".repeat(16)).is_ok());
+        check(&"a ".repeat(9), Err(InvalidWords::TooMany));
+        assert!(Words::parse(&"a ".repeat(8)).is_ok());
+        check("a*", Err(InvalidWords::Beginning));
+        check("words-e* and", Err(InvalidWords::Beginning));
+        check("be*", Ok(r#""be" *"#));
     }
 }

@@ -41,7 +41,7 @@ use std::sync::{Arc, OnceLock};
 use plexichat::pipeline::Outbox;
 use plexichat::store::StoreError;
 use rusqlite::Connection;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 pub use files::FileRow;
 pub use open::OpenError;
@@ -75,6 +75,8 @@ pub struct Broken {
 struct Inner {
     writer: Writer,
     readers: Readers,
+    /// Held by whoever searches, so that searches leave readers to others.
+    searching: Arc<Semaphore>,
     /// Who may do what in which room, so that asking costs no look-up.
     remembered: Remembered,
     /// Told when a post for later is kept.
@@ -99,8 +101,15 @@ impl Store {
         }
         let outbox = Arc::<OnceLock<_>>::default();
         let writer = Writer::start(opened.connection, report, outbox.clone())?;
-        let inner =
-            Inner { writer, readers, remembered: Remembered::default(), scheduled: Arc::default(), broken, outbox };
+        let inner = Inner {
+            writer,
+            readers,
+            searching: Arc::new(Semaphore::new(1)),
+            remembered: Remembered::default(),
+            scheduled: Arc::default(),
+            broken,
+            outbox,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -1,22 +1,32 @@
 //! Finding messages by their words, and keeping the index of words. What is new or changed is indexed behind the writer's
 //! back, in small steps, so that it delays no message. Knows no request.
 
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
 use plexichat::id::RoomId;
 use plexichat::message::{MessageState, StoredRow};
 use plexichat::store::StoreError;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::Store;
 use super::messages::{COLUMNS, stored_row};
 use super::values::{bound, word};
 use crate::store::mentions::mentions;
-use crate::store::search::{Hit, Piece, SearchPage, SearchQuery};
+use crate::store::search::{Hit, Piece, SearchError, SearchPage, SearchQuery};
 
 /// How many messages one step indexes: a few milliseconds of the writer's time.
 const STEP: usize = 64;
 
 /// How many messages that have the words are looked at for one page: those of rooms that one may not read are among them.
 const LOOKED_AT: usize = 20_000;
+
+/// How long a search waits for the one before it.
+const TURN_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a search may take.
+const SEARCH_WITHIN: Duration = Duration::from_secs(2);
 
 /// How many words a snippet has.
 const SNIPPET_WORDS: u32 = 24;
@@ -53,15 +63,25 @@ impl Store {
         self.write(|tx| index(tx).map(Ok)).await
     }
 
-    /// Finds messages, the newest first.
+    /// Finds messages, the newest first. One search goes on at a time, and not for long: the readers are everybody's.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`SearchError`].
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError> {
-        self.read(move |connection| find(connection, &query)).await
+    pub async fn search(&self, query: SearchQuery) -> Result<SearchPage, SearchError> {
+        let turn = tokio::time::timeout(TURN_WITHIN, self.inner.searching.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(SearchError::Busy) };
+        let found = self.read(move |connection| {
+            // Though whoever asked may go, the turn lasts as long as the work.
+            let _turn = turn;
+            match bounded(connection, SEARCH_WITHIN, |connection| find(connection, &query)) {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(None),
+                found => found.map(Some),
+            }
+        });
+        found.await?.ok_or(SearchError::TooLong)
     }
 }
 
@@ -119,6 +139,33 @@ fn index_one(connection: &Connection, number: i64) -> rusqlite::Result<()> {
             .execute((name, room, seq))?;
     }
     Ok(())
+}
+
+/// Reads, and gives up where it takes longer: then the engine says that it was interrupted.
+fn bounded<T>(
+    connection: &Connection,
+    time: Duration,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let (done, waiting) = mpsc::channel::<()>();
+    let handle = connection.get_interrupt_handle();
+    thread::scope(|scope| {
+        let watch = move || {
+            if waiting.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+                handle.interrupt();
+            }
+        };
+        // Nothing is read without a watch. An interrupt that comes too late holds for no later statement: the watch is over
+        // before the connection is used again, and the engine forgets it where nothing runs.
+        if let Err(error) = thread::Builder::new().name("store-search-watch".into()).spawn_scoped(scope, watch) {
+            tracing::warn!(%error, "a search has no watch");
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
+            return Err(rusqlite::Error::SqliteFailure(code, None));
+        }
+        let result = work(connection);
+        drop(done);
+        result
+    })
 }
 
 fn find(connection: &Connection, query: &SearchQuery) -> rusqlite::Result<SearchPage> {
@@ -357,6 +404,36 @@ mod tests {
             }
         }
         assert_eq!(found, (1..=150).rev().collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn one_search_goes_on_at_a_time() {
+        let place = Place::new();
+        let bench = Bench::open(&place).await;
+        let turn = bench.store.inner.searching.clone().acquire_owned().await.unwrap();
+        let found = bench.store.search(asked("plan", bench.user.id)).await;
+        assert_eq!(found, Err(SearchError::Busy));
+        drop(turn);
+        assert!(bench.store.search(asked("plan", bench.user.id)).await.is_ok());
+    }
+
+    #[test]
+    fn what_takes_too_long_is_given_up() {
+        let connection = Connection::open_in_memory().unwrap();
+        let endless = |connection: &Connection| {
+            let sql = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+            connection.query_row(sql, [], |row| row.get::<_, i64>(0))
+        };
+        let error = bounded(&connection, Duration::from_millis(50), endless).unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted));
+        let short = |connection: &Connection| connection.query_row("SELECT 7", [], |row| row.get::<_, i64>(0));
+        let late = |connection: &Connection| {
+            thread::sleep(Duration::from_millis(50));
+            short(connection)
+        };
+        let _ = bounded(&connection, Duration::from_millis(1), late);
+        assert_eq!(bounded(&connection, Duration::from_secs(60), short), Ok(7), "what comes later is not interrupted");
+        assert_eq!(short(&connection), Ok(7));
     }
 
     #[test]
