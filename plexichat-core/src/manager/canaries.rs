@@ -183,6 +183,7 @@ async fn ask_message(plugin: &PluginHandle, timeout: Duration, text: String) -> 
                 origin: Origin::System,
                 reply_to: None,
                 edit_of: None,
+                attachments: &[],
             };
             match instance.security() {
                 Some(security) => security.scan_message(&message).await,

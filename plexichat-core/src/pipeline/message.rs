@@ -55,7 +55,6 @@ struct Inner {
     content: Arc<Snapshot>,
     state: MessageState,
     findings: Vec<(PluginName, Finding)>,
-    attached: Vec<Attachment>,
     row: Option<Arc<StoredRow>>,
 }
 
@@ -64,6 +63,7 @@ struct Inner {
 pub(super) struct Snapshot {
     id: MessageId,
     incoming: Incoming,
+    attached: Vec<Attachment>,
     edits: bool,
 }
 
@@ -78,13 +78,14 @@ impl Snapshot {
             origin: self.incoming.origin,
             reply_to: self.incoming.reply_to,
             edit_of: self.edits.then_some(self.id),
+            attachments: &self.attached,
         }
     }
 }
 
 impl Message<Received> {
     pub(super) fn receive(id: MessageId, incoming: Incoming) -> Self {
-        Self::with(Snapshot { id, incoming, edits: false })
+        Self::with(Snapshot { id, incoming, attached: Vec::new(), edits: false })
     }
 
     /// A new text for this message: it is judged like a new message.
@@ -94,20 +95,19 @@ impl Message<Received> {
             room_id: row.room_id,
             text,
             reply_to: row.reply_to,
-            // What hangs on it was judged when it was sent, and stays.
+            // What hangs on it was looked up when it was sent, and stays.
             attachments: Vec::new(),
             origin,
             key: None,
             cause_id: None,
             cause_depth: 0,
         };
-        Self::with(Snapshot { id: row.id, incoming, edits: true })
+        Self::with(Snapshot { id: row.id, incoming, attached: row.attachments.clone(), edits: true })
     }
 
     fn with(content: Snapshot) -> Self {
         let content = Arc::new(content);
-        let inner =
-            Inner { content, state: MessageState::Stored, findings: Vec::new(), attached: Vec::new(), row: None };
+        let inner = Inner { content, state: MessageState::Stored, findings: Vec::new(), row: None };
         Self { inner: Box::new(inner), stage: PhantomData }
     }
 
@@ -122,7 +122,7 @@ impl Message<Admitted> {
     }
 
     pub(super) fn attach(&mut self, attached: Vec<Attachment>) {
-        self.inner.attached = attached;
+        Arc::make_mut(&mut self.inner.content).attached = attached;
     }
 
     pub(super) fn find(&mut self, plugin: PluginName, finding: Finding) {
@@ -156,14 +156,8 @@ impl Message<Stored> {
             cause_id: kept.cause_id,
             cause_depth: kept.cause_depth,
         };
-        let content = Arc::new(Snapshot { id: row.id, incoming, edits: false });
-        let inner = Inner {
-            content,
-            state: row.state,
-            findings: Vec::new(),
-            attached: row.attachments.clone(),
-            row: Some(row),
-        };
+        let content = Arc::new(Snapshot { id: row.id, incoming, attached: row.attachments.clone(), edits: false });
+        let inner = Inner { content, state: row.state, findings: Vec::new(), row: Some(row) };
         Self { inner: Box::new(inner), stage: PhantomData }
     }
 
@@ -205,7 +199,7 @@ impl<S> Message<S> {
 
     /// What clients see of the files that hang on it, once each was found to be judged.
     pub fn attached(&self) -> &[Attachment] {
-        &self.inner.attached
+        &self.inner.content.attached
     }
 
     /// The files that are to hang on it.

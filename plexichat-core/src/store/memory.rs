@@ -13,11 +13,12 @@ use crate::capability::storage::{StoragePort, Versioned};
 use crate::capability::users::{UserPort, UserView};
 use crate::error::{PluginError, Result};
 use crate::event::Event;
-use crate::id::{EventId, MessageId, PluginName, RoomId, UserId};
-use crate::message::{Actor, ActorKind, Finding, Origin, StoredRow, Time};
+use crate::id::{EventId, FileId, MessageId, PluginName, RoomId, UserId};
+use crate::message::{Actor, ActorKind, Attachment, Finding, Origin, StoredRow, Time};
 use crate::pipeline::change::changed;
+use crate::pipeline::files::FileState;
 use crate::pipeline::ports::{Access, Commit, Committed, MessageStore, RoomPolicy};
-use crate::pipeline::{Alter, ChangeKind, ChangeRow, Changes, Decision, Kept, NewChange, Posted, Refusal};
+use crate::pipeline::{Alter, Attachable, ChangeKind, ChangeRow, Changes, Decision, Kept, NewChange, Posted, Refusal};
 
 /// Rooms, messages, people, plugins and their keys, in memory.
 ///
@@ -47,6 +48,7 @@ struct Data {
     /// The room of each message, and its place among the room's.
     places: HashMap<MessageId, (RoomId, usize)>,
     changes: Vec<Change>,
+    files: HashMap<FileId, Attachable>,
 }
 
 /// What is kept of a change: what is told of it is told as the message is by then.
@@ -101,6 +103,16 @@ impl MemoryStore {
         if let Some(room) = self.data().rooms.get_mut(&room) {
             room.access.insert((actor.kind, actor.id.clone()), access);
         }
+    }
+
+    /// Has a judged file of this name, uploaded by this person to this room, to be hung on a message of theirs.
+    pub fn add_file(&self, uploader: &Actor, room_id: RoomId, name: &str) -> FileId {
+        let id = FileId::new();
+        let attachment = Attachment { id, name: name.to_owned(), size: 1, mime: "text/plain".to_owned() };
+        let state = FileState::Clean;
+        let file = Attachable { uploader: uploader.clone(), room_id, attachment, state, attached: false };
+        self.data().files.insert(id, file);
+        id
     }
 
     /// Sets what holds in a room; a room that is not there stays so.
@@ -281,6 +293,16 @@ impl MessageStore for MemoryStore {
     async fn judges(&self, actor: &Actor) -> std::result::Result<bool, StoreError> {
         let actor = (actor.kind, actor.id.clone());
         Ok(self.data().rooms.values().any(|room| room.access.get(&actor) == Some(&Access::Moderate)))
+    }
+
+    async fn files(&self, ids: &[FileId]) -> std::result::Result<Vec<Option<Attachable>>, StoreError> {
+        let data = self.data();
+        let hangs = |id: FileId| {
+            let mut rows = data.rooms.values().flat_map(|room| &room.rows);
+            rows.any(|row| row.attachments.iter().any(|attachment| attachment.id == id))
+        };
+        let find = |id: &FileId| data.files.get(id).map(|file| Attachable { attached: hangs(*id), ..file.clone() });
+        Ok(ids.iter().map(find).collect())
     }
 
     async fn policy(&self, room: RoomId) -> std::result::Result<Arc<RoomPolicy>, StoreError> {

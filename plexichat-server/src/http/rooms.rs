@@ -29,7 +29,7 @@ const PAGE_MAX: u32 = 500;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoomToMake {
-    /// Its name: 1 to 80 characters, and no other room has it. A direct room has none.
+    /// Its name: 1 to 80 characters, and no other room has it. A direct room has none. Scanners see neither it nor the topic.
     name: Option<String>,
     /// Whose it is: `public` where nothing is said. A direct room that these people have already is given instead.
     kind: Option<RoomKind>,

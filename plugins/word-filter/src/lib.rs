@@ -53,13 +53,20 @@ impl Security for WordFilter {
         Ok(self.rules.redact(message.text, &text, &self.replacement).map(MessagePatch::text))
     }
 
-    /// Rejects and flags.
+    /// Rejects and flags, by the text and by the names of the files that hang on the message.
     async fn scan_message(&self, message: &MessageView<'_>) -> Result<Verdict, ScanError> {
+        let names: Vec<Folded> = message.attachments.iter().map(|file| Folded::new(&file.name)).collect();
         let text = Folded::new(message.text);
-        if let Some(rule) = self.rules.broken(&text, Action::Reject) {
+        let broken = |action| {
+            let mut texts = names.iter().chain([&text]);
+            texts.find_map(|text| self.rules.broken(text, action))
+        };
+        // Nobody can redact a name: what must not be read in it must not come in.
+        let unredacted = || names.iter().find_map(|name| self.rules.broken(name, Action::Redact));
+        if let Some(rule) = broken(Action::Reject).or_else(unredacted) {
             return Ok(Verdict::Reject(finding(rule)));
         }
-        if let Some(rule) = self.rules.broken(&text, Action::Flag) {
+        if let Some(rule) = broken(Action::Flag) {
             return Ok(Verdict::Flag(finding(rule)));
         }
         Ok(Verdict::Allow)

@@ -1,7 +1,7 @@
 //! The word filter as people meet it: on the test kit's real host.
 
-use plexichat::message::MessageState;
-use plexichat::pipeline::Refusal;
+use plexichat::message::{MessageState, Origin};
+use plexichat::pipeline::{Incoming, Refusal};
 use plexichat::prelude::*;
 use plexichat::testing::{Fault, TestHost, TestResult};
 use plexichat_word_filter::WordFilter;
@@ -31,6 +31,34 @@ async fn rejects_without_storing() -> TestResult {
         assert!(!format!("{finding:?}").contains("fish"), "a finding does not repeat the word: {finding:?}");
     }
     assert_eq!(plugin.messages(), []);
+    Ok(())
+}
+
+#[plexichat::test]
+async fn judges_the_names_of_files() -> TestResult {
+    let plugin = host().start::<WordFilter>().await?;
+    let alice = plugin.actor("alice");
+    let post = async |name: &str| {
+        let incoming = Incoming {
+            author: alice.clone(),
+            room_id: plugin.room(),
+            text: "look".to_owned(),
+            reply_to: None,
+            attachments: vec![plugin.store().add_file(&alice, plugin.room(), name)],
+            origin: Origin::Rest,
+            key: None,
+            cause_id: None,
+            cause_depth: 0,
+        };
+        plugin.host().pipeline.send(incoming).await
+    };
+    for name in ["swordfish.txt", "ＳＷＯＲＤＦＩＳＨ.png", "darn.txt"] {
+        let refused = post(name).await;
+        assert!(matches!(refused, Err(Refusal::Rejected { .. })), "{name:?}: {refused:?}");
+    }
+    assert_eq!(post("fish.txt").await?.row.attachments[0].name, "fish.txt");
+    post("hush.txt").await?;
+    plugin.event("message_flagged").await?;
     Ok(())
 }
 
