@@ -93,14 +93,21 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
 /// # Errors
 /// Where another recorder was installed, or the buckets are wrong.
 pub(crate) fn start_metrics() -> Result<PrometheusHandle, BuildError> {
-    let seconds = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-    let counts = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)?
-        .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), &counts)?
-        .install_recorder()?;
+    let handle = exporter()?.install_recorder()?;
     describe();
     Ok(handle)
+}
+
+/// What counts, with the bounds of each histogram, not yet in charge of anything.
+///
+/// # Errors
+/// Where the buckets are wrong.
+pub(crate) fn exporter() -> Result<PrometheusBuilder, BuildError> {
+    let seconds = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+    let counts = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)?
+        .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), &counts)
 }
 
 /// How often what was counted is folded together; without it, what nobody scrapes would pile up.
@@ -143,7 +150,10 @@ fn describe() {
     for (name, what) in GAUGES {
         metrics::describe_gauge!(*name, *what);
     }
-    metrics::describe_histogram!("plexichat_http_request_seconds", "Time from a request's head to its answer's head");
+    metrics::describe_histogram!(
+        "plexichat_http_request_seconds",
+        "From a request's head to its answer's head, by method and route"
+    );
     metrics::describe_histogram!("plexichat_store_commit_seconds", "Time of a commit, with its sync to disk");
     metrics::describe_histogram!("plexichat_store_group_size", "Writes in one commit");
 }
