@@ -22,6 +22,7 @@ mod operating;
 mod pipeline;
 mod power;
 mod readme;
+mod reload;
 mod roads;
 mod rooms;
 mod search;
