@@ -181,6 +181,7 @@ async fn heads_that_smuggle_or_bloat() {
     assert!(client.history(&room).await.is_empty(), "nothing of it was stored");
 }
 
+/// Fault 63: heads that do not come to an end.
 #[tokio::test]
 async fn slow_heads_are_cut_and_disturb_nobody() {
     let (_server, client, room) = started().await;

@@ -7,6 +7,7 @@ mod support;
 mod accounts;
 mod api;
 mod bad_start;
+mod bodies;
 mod cli;
 mod clients;
 mod faults;

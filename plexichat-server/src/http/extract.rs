@@ -8,7 +8,7 @@ use aide::openapi::Operation;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -91,7 +91,24 @@ fn innermost(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
+/// Nothing is unpacked: what a compressed body holds would be seen only once it filled the memory.
+pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING);
+    let Some(found) = encodings.iter().find(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) else {
+        return Ok(());
+    };
+    let found = String::from_utf8_lossy(found.as_bytes());
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_encoding",
+        format!("the body is encoded as `{found}`, and none of that is taken"),
+    )
+    .hint("send it as it is, without `Content-Encoding`")
+    .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
+}
+
 fn check_content_type(request: &Request) -> Result<(), ApiError> {
+    check_encoding(request.headers())?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case("application/json") {
@@ -318,6 +335,7 @@ mod tests {
         check(r#"{"name":"x","parts":[{"size":1,"a/b":1}]}"#, 422, "unknown field `a/b`");
     }
 
+    /// Fault 66: by a look at the brackets, before anything is built of them.
     #[test]
     fn depth_is_bounded() {
         check("[".repeat(100_000), 400, "nests deeper than 64");
@@ -336,6 +354,24 @@ mod tests {
         assert_eq!(read_body(body).await.unwrap_err().status.as_u16(), 413);
     }
 
+    /// Fault 65: a compressed body is not unpacked, and not read.
+    #[tokio::test]
+    async fn nothing_is_unpacked() {
+        for (encoding, status) in [("gzip", Some(415)), ("br, gzip", Some(415)), ("identity", None), ("Identity", None)]
+        {
+            let mut headers = HeaderMap::new();
+            headers.append(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
+            headers.append(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+            let refused = check_encoding(&headers).err().map(|error| error.status.as_u16());
+            assert_eq!(refused, status, "{encoding}");
+        }
+        let unread = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        let request = Request::builder().header("content-type", "application/json").header("content-encoding", "gzip");
+        let refused = Json::<serde_json::Value>::from_request(request.body(unread).unwrap(), &()).await.map(|_| ());
+        assert_eq!(refused.unwrap_err().code, "unsupported_encoding");
+    }
+
+    /// Fault 63: between two pieces of a body.
     #[tokio::test(start_paused = true)]
     async fn a_body_that_pauses_is_given_up() {
         let body = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());

@@ -12,7 +12,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::extract::{BODY_GAP, discard};
+use super::extract::{BODY_GAP, check_encoding, discard};
 use crate::error::{ApiError, Finding};
 use crate::files::{Said, name};
 
@@ -82,6 +82,10 @@ impl Upload {
     /// [`ApiError`]; what is left of the body is read and forgotten.
     pub(crate) async fn begin(self, named: Option<String>) -> Result<(Pieces, Said), ApiError> {
         let Self { headers, body } = self;
+        if let Err(error) = check_encoding(&headers) {
+            discard(body);
+            return Err(error);
+        }
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
         let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         let disposed = |headers: &HeaderMap| {
