@@ -42,7 +42,6 @@ fn xtask(directory: &Path, arguments: &[&str]) {
         // A folder of its own: Cargo names what it compiles by paths from the workspace's root, so the copy's crates
         // would take the place of the original's.
         .env("CARGO_TARGET_DIR", directory.join("target"))
-        .env("CARGO_NET_OFFLINE", "true")
         .output()
         .unwrap();
     assert!(

@@ -164,7 +164,7 @@ words = [{ word = 1 }, { word = "a", tokn = "hunter2" }]
             plexichat.toml:16:24: /plugins/echo/hooks/scan_message/timeout: must be more than nothing and at most 5 s
             plexichat.toml:17:21: /plugins/echo/hooks/scan_file/timeout: must be more than nothing and at most 60 s
             plexichat.toml:17:37: /plugins/echo/hooks/scan_file/max_bytes: this is no size (a number and `KiB`, `MiB` or `GiB`: `50MiB`)
-            plexichat.toml:18:10: /plugins/echo/timeouts/event: this is no length of time (a number and `ms`, `s` or `m`: `500ms`, `10s`)
+            plexichat.toml:18:10: /plugins/echo/timeouts/event: this is no length of time (a number and `ms`, `s`, `m`, `h` or `d`: `500ms`, `10s`, `30d`)
             plexichat.toml:8:10: /plugins/eco: no plugin of this name is linked into this binary (did you mean `echo`?)
             PLEXICHAT__PLUGINS__WORD_FILTR__ENABLED: /plugins/word-filtr: no plugin of this name is linked into this binary (did you mean `word-filter`?)
             plexichat.toml:20:1: /plugins/echo/config/limit: must be at most 100
