@@ -232,7 +232,7 @@ async fn samples_are_shown_again_each_hour() -> TestResult {
         running.plugin(&"watch".parse().unwrap()).unwrap().counters().calls
     };
     let asleep = async || {
-        while host.clock().sleepers() == 0 {
+        while host.clock().pauses() == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };

@@ -12,4 +12,9 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Time;
     /// Waits.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// Waits like [`sleep`](Self::sleep), for the host's own rounds: a clock of tests that counts who sleeps leaves it out.
+    fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.sleep(duration)
+    }
 }

@@ -50,7 +50,7 @@ pub(super) fn watch(manager: &Arc<PluginManager>, started: Arc<Notify>, clock: A
         started.notified().await;
         let mut last = clock.now();
         loop {
-            clock.sleep(AGAIN).await;
+            clock.pause(AGAIN).await;
             let Some(manager) = Weak::upgrade(&manager) else { return };
             let passed = clock.now().as_micros().saturating_sub(last.as_micros());
             // A clock that was set back tells nothing: the hour begins anew.

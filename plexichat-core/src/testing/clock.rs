@@ -14,7 +14,14 @@ pub struct TestClock(Mutex<State>);
 
 struct State {
     now: Time,
-    sleepers: Vec<(Time, oneshot::Sender<()>)>,
+    sleepers: Vec<Sleeper>,
+}
+
+struct Sleeper {
+    until: Time,
+    wake: oneshot::Sender<()>,
+    /// Whether it is the host's own, which nobody who tests a plugin asks for.
+    own: bool,
 }
 
 impl TestClock {
@@ -29,21 +36,46 @@ impl TestClock {
         let now = later(state.now, by);
         state.now = now;
         let (mut due, waiting) =
-            std::mem::take(&mut state.sleepers).into_iter().partition::<Vec<_>, _>(|(until, _)| *until <= now);
+            std::mem::take(&mut state.sleepers).into_iter().partition::<Vec<_>, _>(|sleeper| sleeper.until <= now);
         state.sleepers = waiting;
         drop(state);
-        due.sort_by_key(|(until, _)| *until);
-        for (_, wake) in due {
+        due.sort_by_key(|sleeper| sleeper.until);
+        for sleeper in due {
             // A sleeper that was dropped does not wait any more.
-            let _ = wake.send(());
+            let _ = sleeper.wake.send(());
         }
     }
 
-    /// How many sleep by this clock.
+    /// How many sleep by this clock, the host's own rounds aside.
     pub fn sleepers(&self) -> usize {
+        self.count(false)
+    }
+
+    /// How many of the host's own rounds wait by this clock, such as the hourly trial of scanners.
+    pub fn pauses(&self) -> usize {
+        self.count(true)
+    }
+
+    fn count(&self, own: bool) -> usize {
         let mut state = self.state();
-        state.sleepers.retain(|(_, wake)| !wake.is_closed());
-        state.sleepers.len()
+        state.sleepers.retain(|sleeper| !sleeper.wake.is_closed());
+        state.sleepers.iter().filter(|sleeper| sleeper.own == own).count()
+    }
+
+    fn wait(&self, duration: Duration, own: bool) -> BoxFuture<'static, ()> {
+        let (wake, woken) = oneshot::channel();
+        let mut state = self.state();
+        let until = later(state.now, duration);
+        if until <= state.now {
+            return Box::pin(std::future::ready(()));
+        }
+        state.sleepers.push(Sleeper { until, wake, own });
+        Box::pin(async move {
+            if woken.await.is_err() {
+                // The clock is gone, so its time never comes.
+                std::future::pending::<()>().await;
+            }
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -63,19 +95,11 @@ impl Clock for TestClock {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        let (wake, woken) = oneshot::channel();
-        let mut state = self.state();
-        let until = later(state.now, duration);
-        if until <= state.now {
-            return Box::pin(std::future::ready(()));
-        }
-        state.sleepers.push((until, wake));
-        Box::pin(async move {
-            if woken.await.is_err() {
-                // The clock is gone, so its time never comes.
-                std::future::pending::<()>().await;
-            }
-        })
+        self.wait(duration, false)
+    }
+
+    fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.wait(duration, true)
     }
 }
 
@@ -101,6 +125,7 @@ mod tests {
         assert_eq!(clock.sleepers(), 1);
         assert_eq!(clock.now(), Time::from_micros(2_000_000));
         drop(long);
-        assert_eq!(clock.sleepers(), 0);
+        let _round = clock.pause(Duration::from_secs(1));
+        assert_eq!((clock.sleepers(), clock.pauses()), (0, 1), "the host's own rounds are apart");
     }
 }
