@@ -359,15 +359,15 @@ async fn a_lower_role_is_told_to_whoever_waits_for_it() {
     store.create_user("root", Role::Admin).await.expect("makes");
     let ann = store.create_user("ann", Role::Moderator).await.expect("makes");
     let (secret, _) = authenticator.create(&ann, request(None, None), Act::system()).await.expect("makes");
-    let wait = async || {
-        let principal = authenticator.authenticate(secret.expose()).await.expect("is accepted");
+    let wait = |principal: Arc<Principal>| {
         let authenticator = authenticator.clone();
         tokio::spawn(async move { authenticator.demoted(&principal).await })
     };
-    let before = wait().await;
+    let accepted = async || authenticator.authenticate(secret.expose()).await.expect("is accepted");
+    let before = wait(accepted().await);
     authenticator.set_role(ann.id, Role::Admin, Act::system()).await.expect("changes");
     let late = authenticator.authenticate(secret.expose()).await.expect("is accepted");
-    let open = wait().await;
+    let open = wait(accepted().await);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!before.is_finished() && !open.is_finished(), "a higher role ends nothing");
     authenticator.set_role(ann.id, Role::User, Act::system()).await.expect("changes");
