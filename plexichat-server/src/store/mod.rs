@@ -2,6 +2,7 @@
 //! run, or who listens.
 
 pub mod act;
+pub mod id;
 pub(crate) mod mentions;
 pub mod people;
 pub mod rooms;
@@ -14,20 +15,17 @@ pub mod sqlite;
 pub(crate) mod testing;
 
 pub use act::Act;
+pub use id::{InvitationId, ScheduledId, SessionId, TokenId};
 pub use people::{
-    ChangeError, Credential, InvitationId, InvitationInfo, NewSession, NewUser, RegisterError, SessionError, SessionId,
-    SessionInfo, StoredSession,
+    ChangeError, Credential, InvitationInfo, NewSession, NewUser, RegisterError, SessionError, SessionInfo,
+    StoredSession,
 };
 pub use rooms::{
     AccessChange, Member, MemberRole, NewRoom, Person, Room, RoomChange, RoomError, RoomFilter, RoomKind, RoomPage,
     Unread,
 };
-pub use rows::{
-    CreateError, HeldFinding, HeldMessage, NewToken, Reacted, Role, Scope, StoredToken, TokenId, TokenInfo, User,
-};
-pub use scheduled::{
-    DAYS_AHEAD_MAX, Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState,
-};
+pub use rows::{CreateError, HeldFinding, HeldMessage, NewToken, Reacted, Role, Scope, StoredToken, TokenInfo, User};
+pub use scheduled::{DAYS_AHEAD_MAX, Due, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledState};
 pub use search::{Hit, InvalidWords, Piece, SearchError, SearchPage, SearchQuery, Words};
 pub use sqlite::{
     Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, DatabaseFacts, FileRow, InvalidAnchor,

@@ -1,72 +1,14 @@
 //! Sessions, invitations and changes of accounts as the server stores and shows them, and why it refuses one. Knows no
 //! engine and no password.
 
-use std::fmt;
-use std::str::FromStr;
-
-use plexichat::id::{InvalidId, UserId};
+use plexichat::id::UserId;
 use plexichat::message::Time;
 use plexichat::store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::rows::{CreateError, Role, TokenId, User};
-
-macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-        #[serde(transparent)]
-        pub struct $name(#[schemars(with = "String")] Uuid);
-
-        impl $name {
-            /// A new identifier.
-            #[expect(clippy::new_without_default, reason = "every call gives another value")]
-            pub fn new() -> Self {
-                Self(Uuid::now_v7())
-            }
-
-            pub(crate) fn as_bytes(&self) -> &[u8; 16] {
-                self.0.as_bytes()
-            }
-
-            pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
-                Self(Uuid::from_bytes(bytes))
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(&self.0, formatter)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(&self.0, formatter)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidId;
-
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                Uuid::try_parse(text).map(Self).map_err(|_| InvalidId)
-            }
-        }
-    };
-}
-
-identifier! {
-    /// A session's identifier: not secret.
-    SessionId
-}
-
-identifier! {
-    /// An invitation's identifier: not secret.
-    InvitationId
-}
+use super::id::{InvitationId, SessionId, TokenId};
+use super::rows::{CreateError, Role, User};
 
 /// An account to be made.
 #[derive(Debug, Clone)]

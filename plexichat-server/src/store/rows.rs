@@ -1,15 +1,13 @@
 //! People and tokens as the server stores and shows them. Knows no engine.
 
-use std::fmt;
-use std::str::FromStr;
-
-use plexichat::id::{InvalidId, PluginName, UserId};
+use plexichat::id::{PluginName, UserId};
 use plexichat::message::{Actor, Finding, StoredRow, Time};
 use plexichat::store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
-use uuid::Uuid;
+
+use super::id::TokenId;
 
 /// The longest name of a room, a person or a token, in characters.
 pub const NAME_MAX: usize = 80;
@@ -90,47 +88,6 @@ impl Scope {
             Self::Write => "write",
             Self::Admin => "admin",
         }
-    }
-}
-
-/// An API token's identifier: not secret.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct TokenId(#[schemars(with = "String")] Uuid);
-
-impl TokenId {
-    /// A new identifier.
-    #[expect(clippy::new_without_default, reason = "every call gives another value")]
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
-}
-
-impl fmt::Display for TokenId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, formatter)
-    }
-}
-
-impl fmt::Debug for TokenId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, formatter)
-    }
-}
-
-impl FromStr for TokenId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Uuid::try_parse(text).map(Self).map_err(|_| InvalidId)
     }
 }
 

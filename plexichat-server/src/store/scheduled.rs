@@ -1,13 +1,12 @@
 //! Posts that are written now and due later, as values. Knows no clock and no pipeline.
 
-use std::fmt;
-
 use plexichat::id::{FileId, MessageId, RoomId, UserId};
 use plexichat::message::{Actor, Time};
 use plexichat::store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+
+use super::id::ScheduledId;
 
 /// How many posts of one person may wait.
 pub const WAITING_MAX: u32 = 100;
@@ -18,41 +17,10 @@ pub const FAILED_MAX: u32 = 100;
 /// How far ahead a post may be due, in days.
 pub const DAYS_AHEAD_MAX: i64 = 366;
 
-/// The identifier of a post for later.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct ScheduledId(#[schemars(with = "MessageId")] Uuid);
-
 impl ScheduledId {
-    /// A new identifier.
-    #[expect(clippy::new_without_default, reason = "every call gives another value")]
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
-
     /// The key under which the post becomes a message: one, however often it is tried.
     pub(crate) fn key(&self) -> String {
-        format!("scheduled/{}", self.0)
-    }
-}
-
-impl fmt::Display for ScheduledId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, formatter)
-    }
-}
-
-impl fmt::Debug for ScheduledId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, formatter)
+        format!("scheduled/{self}")
     }
 }
 

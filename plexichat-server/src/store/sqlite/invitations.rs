@@ -9,7 +9,8 @@ use serde_json::json;
 use super::Store;
 use super::values::{identifier, time, word};
 use crate::store::Act;
-use crate::store::people::{InvitationId, InvitationInfo};
+use crate::store::id::InvitationId;
+use crate::store::people::InvitationInfo;
 
 impl Store {
     /// Stores an invitation with the SHA-256 of its secret. Those that are over go.

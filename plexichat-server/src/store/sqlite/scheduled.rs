@@ -10,8 +10,9 @@ use tokio::sync::Notify;
 
 use super::values::{identifier, json, time, word};
 use super::{Store, files};
+use crate::store::id::ScheduledId;
 use crate::store::scheduled::{
-    Due, FAILED_MAX, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledId, ScheduledState, WAITING_MAX,
+    Due, FAILED_MAX, NewScheduled, ScheduleError, Scheduled, ScheduledError, ScheduledState, WAITING_MAX,
 };
 
 const COLUMNS: &str = "scheduled.id, rooms.id, scheduled.text, scheduled.reply_to, scheduled.attachments,

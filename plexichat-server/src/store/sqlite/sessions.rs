@@ -11,7 +11,8 @@ use super::accounts::{USER, USER_COLUMNS, user};
 use super::values::{identifier, time};
 use super::{Store, Tx};
 use crate::store::Act;
-use crate::store::people::{Credential, NewSession, SessionError, SessionId, SessionInfo, StoredSession};
+use crate::store::id::SessionId;
+use crate::store::people::{Credential, NewSession, SessionError, SessionInfo, StoredSession};
 
 /// How many sessions a person may have; the oldest end.
 const SESSIONS_MAX: u32 = 50;

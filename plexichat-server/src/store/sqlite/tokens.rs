@@ -10,8 +10,9 @@ use super::Store;
 use super::accounts::{USER, USER_COLUMNS, user};
 use super::values::{identifier, json as read_json, time};
 use crate::store::Act;
+use crate::store::id::TokenId;
 use crate::store::people::{ChangeError, Credential};
-use crate::store::rows::{NewToken, StoredToken, TokenId, TokenInfo};
+use crate::store::rows::{NewToken, StoredToken, TokenInfo};
 
 impl Store {
     /// Stores a token of a person who may come in.
