@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capability::Scope;
+use crate::capability::ai::{Ai, AiPort};
 use crate::capability::cache::Cache;
 use crate::capability::chat::{Chat, ChatPort};
 use crate::capability::clock::Clock;
@@ -17,7 +18,7 @@ use crate::capability::users::{UserPort, Users};
 use crate::error::{PluginError, Result};
 use crate::id::PluginName;
 use crate::message::Time;
-use crate::permission::{Has, NetworkAccess, PostMessages, UserDataAccess};
+use crate::permission::{AiAccess, Has, NetworkAccess, PostMessages, UserDataAccess};
 
 /// What the host fills in for one instance of a plugin.
 #[derive(Clone)]
@@ -29,6 +30,7 @@ pub struct Services {
     pub events: Arc<dyn EventPort>,
     pub storage: Arc<dyn StoragePort>,
     pub chat: Arc<dyn ChatPort>,
+    pub ai: Arc<dyn AiPort>,
     pub http: Arc<dyn HttpPort>,
     pub users: Arc<dyn UserPort>,
     pub tasks: Arc<dyn TaskPort>,
@@ -124,6 +126,14 @@ impl<P> Context<P> {
         P: Has<PostMessages>,
     {
         Chat::new(self.services.scope.clone(), self.services.chat.clone())
+    }
+
+    /// Asks the AI providers of the bundle.
+    pub fn ai(&self) -> Ai
+    where
+        P: Has<AiAccess>,
+    {
+        Ai::new(self.services.scope.clone(), self.services.ai.clone())
     }
 
     /// HTTP to the outside.

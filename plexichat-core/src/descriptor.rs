@@ -14,9 +14,12 @@ use crate::context::Services;
 use crate::error::{PluginError, Result};
 use crate::event::Event;
 use crate::permission::{Permission, PermissionSet};
+use crate::plugin::ai_provider::AiProvider;
+use crate::plugin::interface::{RouteAnswer, RouteCall, RouteSpec, Routes};
 use crate::plugin::security::Security;
 use crate::plugin::{Health, Plugin};
 use crate::problem::Problem;
+use crate::tool::{ToolAnswer, ToolCall, ToolSpec};
 
 /// Everything that is known of a plugin without running it. `#[plexichat::plugin]` writes it as a constant.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +48,8 @@ pub struct Descriptor {
     pub events: &'static [EventSpec],
     /// The commands it answers.
     pub commands: &'static [CommandSpec],
+    /// The tools that models may call.
+    pub tools: &'static [ToolSpec],
     /// The custom events it emits, with their prefix.
     pub emits: &'static [&'static str],
     /// The absolute paths it serves.
@@ -218,6 +223,8 @@ pub struct Entry {
     pub default_config: fn() -> Value,
     /// Reads and validates a configuration; every finding, none where it is good.
     pub check_config: fn(&Value) -> Vec<Problem>,
+    /// The routes it serves.
+    pub routes: fn() -> Vec<RouteSpec>,
     /// Starts an instance.
     pub start: StartFn,
 }
@@ -243,8 +250,22 @@ pub trait Instance: Send + Sync + 'static {
     fn event<'a>(&'a self, handler: usize, event: &'a Event) -> BoxFuture<'a, Result<()>>;
     /// Calls the command with this index in [`Descriptor::commands`].
     fn command(&self, command: usize, call: CommandCall) -> BoxFuture<'_, Result<CommandReply>>;
+    /// Calls the tool with this index in [`Descriptor::tools`].
+    fn tool(&self, tool: usize, call: ToolCall) -> BoxFuture<'_, Result<ToolAnswer>> {
+        let _ = (tool, call);
+        Box::pin(std::future::ready(Err(PluginError::not_found("this plugin has no tools"))))
+    }
+    /// Calls the route with this index in what [`Entry::routes`] gives.
+    fn route(&self, route: usize, call: RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> {
+        let _ = (route, call);
+        Box::pin(std::future::ready(Err(PluginError::not_found("this plugin has no routes"))))
+    }
     /// The security role.
     fn security(&self) -> Option<&dyn Security>;
+    /// The role of an AI provider.
+    fn ai_provider(&self) -> Option<&dyn AiProvider> {
+        None
+    }
     /// Its health.
     fn health(&self) -> BoxFuture<'_, Health>;
     /// The last call.
@@ -265,6 +286,10 @@ pub trait Registered: Plugin {
     const HANDLERS: Handlers<Self>;
     /// The security role that `#[plexichat::role]` found.
     const SECURITY: SecurityRole<Self>;
+    /// The role of an AI provider that `#[plexichat::role]` found.
+    const AI_PROVIDER: AiProviderRole<Self>;
+    /// The role of an interface that `#[plexichat::role]` found.
+    const INTERFACE: InterfaceRole<Self>;
 }
 
 /// The handlers and commands of one type, in the order they were written.
@@ -277,16 +302,23 @@ pub struct Handlers<T: 'static> {
     pub commands: &'static [CommandSpec],
     /// How to call each.
     pub command_calls: &'static [CommandFn<T>],
+    /// The tools.
+    pub tools: &'static [ToolSpec],
+    /// How to call each.
+    pub tool_calls: &'static [ToolFn<T>],
 }
 
 /// Calls an event handler.
 pub type EventFn<T> = for<'a> fn(&'a T, &'a Event) -> BoxFuture<'a, Result<()>>;
 /// Calls a command.
 pub type CommandFn<T> = for<'a> fn(&'a T, CommandCall) -> BoxFuture<'a, Result<CommandReply>>;
+/// Calls a tool.
+pub type ToolFn<T> = for<'a> fn(&'a T, ToolCall) -> BoxFuture<'a, Result<ToolAnswer>>;
 
 impl<T> Handlers<T> {
     /// No handlers.
-    pub const NONE: Self = Self { events: &[], event_calls: &[], commands: &[], command_calls: &[] };
+    pub const NONE: Self =
+        Self { events: &[], event_calls: &[], commands: &[], command_calls: &[], tools: &[], tool_calls: &[] };
 }
 
 /// Which methods of the security role a type implements, and the way to them.
@@ -300,6 +332,28 @@ pub struct SecurityRole<T> {
 impl<T> SecurityRole<T> {
     /// No block.
     pub const NONE: Self = Self { hooks: &[], role: None };
+}
+
+/// The way to the role of an AI provider.
+pub struct AiProviderRole<T> {
+    /// The way to the trait object; nothing where there is no block.
+    pub role: Option<fn(&T) -> &dyn AiProvider>,
+}
+
+impl<T> AiProviderRole<T> {
+    /// No block.
+    pub const NONE: Self = Self { role: None };
+}
+
+/// The way to the role of an interface.
+pub struct InterfaceRole<T> {
+    /// Names the routes; nothing where there is no block.
+    pub role: Option<fn() -> Routes<T>>,
+}
+
+impl<T> InterfaceRole<T> {
+    /// No block.
+    pub const NONE: Self = Self { role: None };
 }
 
 impl Descriptor {
@@ -354,12 +408,14 @@ pub(crate) mod sample {
             hooks: &[],
             events: &[],
             commands: &[],
+            tools: &[],
             emits: &[],
             absolute_routes: &[],
             entry: Entry {
                 config_schema: || serde_json::json!({ "type": "object", "additionalProperties": false }),
                 default_config: || serde_json::json!({}),
                 check_config: |_| Vec::new(),
+                routes: Vec::new,
                 start: |_, _| Box::pin(async { Err(StartError::Refused(PluginError::internal("it cannot start"))) }),
             },
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::broker::{AiLedger, Broker};
 use crate::capability::clock::Clock;
 use crate::capability::http::HttpPort;
 use crate::capability::storage::StoragePort;
@@ -33,6 +34,8 @@ pub struct Ports {
     pub http: Arc<dyn HttpPort>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What models cost, and what each may.
+    pub ai: Arc<dyn AiLedger>,
     /// Who listens.
     pub fanout: Arc<dyn Fanout>,
     /// From committed messages to plugins.
@@ -50,6 +53,8 @@ pub struct Host {
     pub dispatcher: Arc<Dispatcher>,
     /// Tells plugins of everything else.
     pub bus: Bus,
+    /// Asks AI providers.
+    pub broker: Arc<Broker>,
 }
 
 impl Host {
@@ -66,6 +71,13 @@ impl Host {
             announcer: Arc::new(bus.clone()),
             limits,
         }));
+        let broker = Arc::new(Broker::new(
+            plugins.clone(),
+            pipeline.clone(),
+            Arc::new(bus.clone()),
+            ports.ai,
+            ports.clock.clone(),
+        ));
         let manager = PluginManager::new(ManagerParts {
             catalog,
             settings: ArcSwap::from_pointee(settings),
@@ -76,9 +88,10 @@ impl Host {
             users: ports.users,
             http: ports.http,
             chat: Arc::new(PluginRoad::new(pipeline.clone())),
+            ai: broker.clone(),
             clock: ports.clock,
         });
         let dispatcher = Arc::new(Dispatcher::new(plugins, bus.clone(), pipeline.clone()));
-        Self { pipeline, manager, dispatcher, bus }
+        Self { pipeline, manager, dispatcher, bus, broker }
     }
 }

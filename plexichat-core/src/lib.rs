@@ -10,11 +10,14 @@ extern crate self as plexichat;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+pub mod ai;
 #[cfg(feature = "archives")]
 pub mod archive;
 mod attributes;
 #[cfg(feature = "host")]
 pub mod breaker;
+#[cfg(feature = "host")]
+pub mod broker;
 pub mod canary;
 pub mod capability;
 #[cfg(feature = "host")]
@@ -63,6 +66,7 @@ pub mod standing;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tool;
 #[cfg(feature = "host")]
 pub mod watchdog;
 

@@ -2,6 +2,7 @@
 
 pub use serde_json::{Value, json};
 
+pub use crate::ai::{AiDelta, AiError, AiErrorKind, AiRequest, AiResponse, AiStream, Model};
 pub use crate::canary::Canary;
 pub use crate::capability::chat::Post;
 pub use crate::capability::http::HttpClient;
@@ -12,6 +13,9 @@ pub use crate::event::Event;
 pub use crate::event::catalog::{MessageReceived, UserMessage};
 pub use crate::file::{FileBody, FileMeta};
 pub use crate::message::{Finding, MessagePatch, MessageView, ScanError, Verdict};
+pub use crate::plugin::ai_provider::AiProvider;
+pub use crate::plugin::interface::{Auth, Interface, RouteAnswer, RouteCall, Routes};
 pub use crate::plugin::security::Security;
 pub use crate::plugin::{Health, NoConfig, Plugin};
 pub use crate::secret::Secret;
+pub use crate::tool::{ToolAnswer, ToolCall};

@@ -19,13 +19,18 @@ use serde_json::Value;
 use crate::command::{CommandCall, CommandReply, Model};
 use crate::context::{Context, Services};
 use crate::descriptor::{
-    Descriptor, Entry, Handlers, Hook, HookSpec, Instance, Package, Registered, Role, SecurityRole, StartError,
+    AiProviderRole, Descriptor, Entry, Handlers, Hook, HookSpec, Instance, InterfaceRole, Package, Registered, Role,
+    SecurityRole, StartError,
 };
+use crate::error::PluginError;
 use crate::error::Result;
 use crate::event::Event;
+use crate::plugin::ai_provider::AiProvider;
+use crate::plugin::interface::{RouteAnswer, RouteCall, RouteSpec, Routes};
 use crate::plugin::security::Security;
 use crate::plugin::{Health, Plugin};
 use crate::problem::Problem;
+use crate::tool::{ToolAnswer, ToolCall};
 
 /// The handlers of a type without a `#[plexichat::handlers]` block: an inherent constant of the same name wins.
 pub trait DefaultHandlers: Sized + 'static {
@@ -43,12 +48,29 @@ pub trait DefaultSecurity: Sized + 'static {
 
 impl<T: 'static> DefaultSecurity for T {}
 
+/// The role of an AI provider of a type without a block: an inherent constant of the same name wins.
+pub trait DefaultAiProvider: Sized + 'static {
+    /// None.
+    const PLEXICHAT_AI_PROVIDER: AiProviderRole<Self> = AiProviderRole::NONE;
+}
+
+impl<T: 'static> DefaultAiProvider for T {}
+
+/// The role of an interface of a type without a block: an inherent constant of the same name wins.
+pub trait DefaultInterface: Sized + 'static {
+    /// None.
+    const PLEXICHAT_INTERFACE: InterfaceRole<Self> = InterfaceRole::NONE;
+}
+
+impl<T: 'static> DefaultInterface for T {}
+
 /// What needs a plugin's types.
 pub const fn entry<P: Registered>() -> Entry {
     Entry {
         config_schema: config_schema::<P>,
         default_config: default_config::<P>,
         check_config: check_config::<P>,
+        routes: routes::<P>,
         start: start::<P>,
     }
 }
@@ -78,6 +100,7 @@ pub const fn stand_in<P: Registered>(name: &'static str) -> Descriptor {
         hooks: &[],
         events: &[],
         commands: &[],
+        tools: &[],
         emits: &[],
         absolute_routes: &[],
         entry: entry::<P>(),
@@ -99,6 +122,11 @@ pub fn check_config<P: Plugin>(value: &Value) -> Vec<Problem> {
     crate::schema::parse_config::<P::Config>(value).err().unwrap_or_default()
 }
 
+/// What is known of a plugin's routes.
+pub fn routes<P: Registered>() -> Vec<RouteSpec> {
+    P::INTERFACE.role.map(|routes| routes().specs().cloned().collect()).unwrap_or_default()
+}
+
 /// Starts an instance.
 pub fn start<P: Registered>(
     services: Services,
@@ -107,35 +135,53 @@ pub fn start<P: Registered>(
     Box::pin(async move {
         let config = crate::schema::parse_config::<P::Config>(&config).map_err(StartError::Config)?;
         let plugin = P::initialize(Context::new(services), config).await?;
-        Ok(Arc::new(Running(plugin)) as Arc<dyn Instance>)
+        let routes = P::INTERFACE.role.map_or_else(Routes::new, |routes| routes());
+        Ok(Arc::new(Running { plugin: Arc::new(plugin), routes }) as Arc<dyn Instance>)
     })
 }
 
-struct Running<P>(P);
+struct Running<P> {
+    plugin: Arc<P>,
+    routes: Routes<P>,
+}
 
 impl<P: Registered> Instance for Running<P> {
     fn event<'a>(&'a self, handler: usize, event: &'a Event) -> BoxFuture<'a, Result<()>> {
-        P::HANDLERS.event_calls[handler](&self.0, event)
+        P::HANDLERS.event_calls[handler](&self.plugin, event)
     }
 
     fn command(&self, command: usize, call: CommandCall) -> BoxFuture<'_, Result<CommandReply>> {
-        P::HANDLERS.command_calls[command](&self.0, call)
+        P::HANDLERS.command_calls[command](&self.plugin, call)
+    }
+
+    fn tool(&self, tool: usize, call: ToolCall) -> BoxFuture<'_, Result<ToolAnswer>> {
+        P::HANDLERS.tool_calls[tool](&self.plugin, call)
+    }
+
+    fn route(&self, route: usize, call: RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> {
+        self.routes
+            .call(route, self.plugin.clone(), call)
+            .unwrap_or_else(|| Box::pin(std::future::ready(Err(PluginError::not_found("there is no such route")))))
     }
 
     fn security(&self) -> Option<&dyn Security> {
-        P::SECURITY.role.map(|role| role(&self.0))
+        P::SECURITY.role.map(|role| role(&self.plugin))
+    }
+
+    fn ai_provider(&self) -> Option<&dyn AiProvider> {
+        P::AI_PROVIDER.role.map(|role| role(&self.plugin))
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {
-        Box::pin(self.0.health())
+        Box::pin(self.plugin.health())
     }
 
     fn cleanup(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.0.cleanup())
+        Box::pin(self.plugin.cleanup())
     }
 
     fn as_any(&self) -> &dyn Any {
-        &self.0
+        &*self.plugin
     }
 }
 

@@ -11,11 +11,67 @@ pub(crate) const PERMISSIONS: &[&str] = &[
     "AdminAccess",
 ];
 
-/// The roles that can be filled.
-pub(crate) const ROLES: &[&str] = &["Security"];
+/// A role that can be filled.
+pub(crate) struct Role {
+    /// Its trait, which is also the variant of `plexichat::descriptor::Role`.
+    pub(crate) name: &'static str,
+    /// The module of `plexichat::plugin` that has the trait.
+    pub(crate) module: &'static str,
+    /// The constant that its block leaves on the type.
+    pub(crate) constant: &'static str,
+    /// The points where the host asks it, each with a policy.
+    pub(crate) hooks: &'static [Hook],
+    /// Its other methods that are asynchronous.
+    pub(crate) asynchronous: &'static [&'static str],
+    /// Its other methods that are plain functions.
+    pub(crate) plain: &'static [&'static str],
+}
 
-/// Roles that have a name and no trait yet.
-pub(crate) const LATER_ROLES: &[&str] = &["AiProvider", "Interface"];
+/// The roles that can be filled.
+pub(crate) const ROLES: &[Role] = &[
+    Role {
+        name: "AiProvider",
+        module: "ai_provider",
+        constant: "PLEXICHAT_AI_PROVIDER",
+        hooks: &[],
+        asynchronous: &["models", "stream_response", "generate_response", "embed"],
+        plain: &["count_tokens"],
+    },
+    Role {
+        name: "Interface",
+        module: "interface",
+        constant: "PLEXICHAT_INTERFACE",
+        hooks: &[],
+        asynchronous: &[],
+        plain: &["register_routes"],
+    },
+    Role {
+        name: "Security",
+        module: "security",
+        constant: "PLEXICHAT_SECURITY",
+        hooks: SECURITY_HOOKS,
+        asynchronous: &[],
+        plain: &["canaries"],
+    },
+];
+
+/// The names of the roles that can be filled.
+pub(crate) fn role_names() -> Vec<&'static str> {
+    ROLES.iter().map(|role| role.name).collect()
+}
+
+/// A role by its name.
+pub(crate) fn role(name: &str) -> Option<&'static Role> {
+    ROLES.iter().find(|role| role.name == name)
+}
+
+impl Role {
+    /// Every method that its block may have.
+    pub(crate) fn methods(&self) -> Vec<&'static str> {
+        let hooks = self.hooks.iter().map(|hook| hook.method);
+        hooks.chain(self.asynchronous.iter().copied()).chain(self.plain.iter().copied()).collect()
+    }
+}
 
 /// A point where the host asks a plugin.
 pub(crate) struct Hook {
@@ -43,9 +99,6 @@ pub(crate) const SECURITY_HOOKS: &[Hook] = &[
     Hook { method: "scan_message", variant: "ScanMessage", timeout_max: 5_000, waits: "message", sees_files: false },
     Hook { method: "scan_file", variant: "ScanFile", timeout_max: 60_000, waits: "file", sees_files: true },
 ];
-
-/// The methods of the role `Security` that are no hooks: plain functions.
-pub(crate) const SECURITY_METHODS: &[&str] = &["canaries"];
 
 /// Hooks that have a name and no method yet.
 pub(crate) const LATER_HOOKS: &[&str] = &["scan_reply"];
@@ -166,8 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn every_role_of_the_core_is_there_or_to_come() {
-        let mut ours: Vec<String> = ROLES.iter().chain(LATER_ROLES).map(|role| snake(role)).collect();
+    fn every_role_of_the_core_is_there() {
+        let mut ours: Vec<String> = ROLES.iter().map(|role| snake(role.name)).collect();
         ours.push("automation".to_owned());
         let mut core = schema_words::<Role>();
         ours.sort_unstable();

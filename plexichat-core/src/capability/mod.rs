@@ -1,5 +1,6 @@
 //! What a plugin may use, each behind a handle that checks the grant: the ports that a host fills.
 
+pub mod ai;
 pub mod cache;
 pub mod chat;
 pub mod clock;

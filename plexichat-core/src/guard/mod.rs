@@ -3,6 +3,7 @@
 
 mod calls;
 mod handle;
+mod stream;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
+use crate::ai::AiError;
 use crate::breaker::{Admission, Breaker, Trip};
 use crate::cause::Cause;
 use crate::context::Services;
@@ -30,6 +32,7 @@ use crate::watchdog::{self, Held, Patience};
 
 use self::calls::{Calls, Slot};
 pub use self::handle::PluginHandle;
+pub use self::stream::GuardedStream;
 
 /// How many calls a plugin may have running.
 pub const CALLS_MAX: usize = 64;
@@ -85,6 +88,12 @@ impl<T> Blame for Result<T, ScanError> {
             .err()
             .filter(|error| !matches!(error, ScanError::TooLarge | ScanError::Unreadable(_)))
             .map(ToString::to_string)
+    }
+}
+
+impl<T> Blame for Result<T, AiError> {
+    fn blame(&self) -> Option<String> {
+        self.as_ref().err().filter(|error| error.kind().blames_plugin()).map(ToString::to_string)
     }
 }
 
@@ -262,6 +271,14 @@ impl Guard {
             self.report(fault, what, &message, watchdog::milliseconds_since(began));
         }
         result
+    }
+
+    /// What a call began has failed since: as if a call had.
+    fn failed_later(&self, fault: Fault, what: &'static str, message: &str) {
+        if let Some(trip) = self.with_breaker(|breaker| breaker.failure(false, Instant::now())) {
+            self.tell_trip(trip, what, 0);
+        }
+        self.report(fault, what, message, 0);
     }
 
     /// Starts an instance within this guard.

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 use super::snapshot::Snapshot;
 use super::{ManagerParts, PluginManager};
+use crate::ai::{AiError, AiErrorKind, AiRequest, AiStream, EmbedRequest, Embeddings, Model};
+use crate::capability::ai::{AiCall, AiPort};
 use crate::capability::chat::{ChatPort, Post};
 use crate::capability::clock::Clock;
 use crate::capability::http::{HttpPort, HttpRequest, HttpResponse};
@@ -174,6 +176,7 @@ pub(crate) fn fake(name: &'static str) -> Descriptor {
             true => Vec::new(),
             false => vec![Problem::new("/wrong", "is wrong")],
         },
+        routes: Vec::new,
         start,
     };
     Descriptor { entry, events: &[EventSpec { method: "act", patterns: &[DO], own: true }], ..sample::plugin(name) }
@@ -218,6 +221,7 @@ pub(crate) fn world_over(
         users: store.clone(),
         http: Arc::new(Nowhere),
         chat: Arc::new(Nowhere),
+        ai: Arc::new(Nowhere),
         clock: Arc::new(Nowhere),
     };
     let patience = Patience {
@@ -267,6 +271,21 @@ pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) -> impl Future<Ou
 
 /// The ports that no test of the manager uses.
 pub(crate) struct Nowhere;
+
+#[async_trait]
+impl AiPort for Nowhere {
+    async fn models(&self, _: &PluginName) -> std::result::Result<Vec<Model>, AiError> {
+        Ok(Vec::new())
+    }
+
+    async fn stream(&self, _: &PluginName, call: AiCall<AiRequest>) -> std::result::Result<AiStream, AiError> {
+        Err(AiError::new(AiErrorKind::ModelNotFound, call.request.model))
+    }
+
+    async fn embed(&self, _: &PluginName, call: AiCall<EmbedRequest>) -> std::result::Result<Embeddings, AiError> {
+        Err(AiError::new(AiErrorKind::ModelNotFound, call.request.model))
+    }
+}
 
 #[async_trait]
 impl ChatPort for Nowhere {

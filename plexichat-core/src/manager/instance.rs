@@ -194,6 +194,7 @@ impl PluginManager {
             events: Arc::new(self.parts.bus.clone()),
             storage: self.parts.storage.clone(),
             chat: self.parts.chat.clone(),
+            ai: self.parts.ai.clone(),
             http: self.parts.http.clone(),
             users: self.parts.users.clone(),
             tasks: GuardedTasks::new(&guard),

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use crate::capability::ai::AiPort;
 use crate::capability::chat::ChatPort;
 use crate::capability::clock::Clock;
 use crate::capability::http::HttpPort;
@@ -62,6 +63,8 @@ pub struct ManagerParts {
     pub http: Arc<dyn HttpPort>,
     /// The road of what plugins post.
     pub chat: Arc<dyn ChatPort>,
+    /// The way to the bundle's AI providers.
+    pub ai: Arc<dyn AiPort>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

@@ -25,6 +25,7 @@ mod limits;
 pub mod message;
 pub mod ports;
 mod refusal;
+mod reply;
 mod scan;
 mod scan_file;
 mod told;
@@ -43,6 +44,7 @@ pub use self::ports::{
     Access, Announcer, Commit, Committed, Fanout, MessageStore, Outbox, Outcome, Posting, RoomPolicy,
 };
 pub use self::refusal::Refusal;
+pub use self::reply::{ReplyAbout, ReplyDelta, ReplyScanner};
 pub use self::scan_file::{FileContent, FileReport, FileScan, FileVerdict, ScanFileError};
 
 use self::limits::Limiter;

@@ -31,6 +31,11 @@ impl Pipeline {
         let policy = self.store.policy(room).await?;
         Ok(Scanning { plugins: self.plugins.load_full(), policy })
     }
+
+    /// Who has a say where no room has a policy.
+    pub(super) fn scanning_everywhere(&self) -> Scanning {
+        Scanning { plugins: self.plugins.load_full(), policy: Arc::default() }
+    }
 }
 
 impl Scanning {

@@ -1,5 +1,7 @@
 //! The trait every plugin implements. Knows no manager and no host.
 
+pub mod ai_provider;
+pub mod interface;
 pub mod security;
 
 use std::future::Future;

@@ -238,6 +238,18 @@ pub struct Timeouts {
     pub event: Duration,
     /// A command.
     pub command: Duration,
+    /// A tool that a model calls.
+    pub tool: Duration,
+    /// A route, up to the head of its answer.
+    pub route: Duration,
+    /// Until an AI provider's service has taken a request.
+    pub connect: Duration,
+    /// From then to the first piece of its answer.
+    pub first_delta: Duration,
+    /// From one piece of the answer to the next.
+    pub gap: Duration,
+    /// A whole answer.
+    pub answer: Duration,
 }
 
 impl Default for Timeouts {
@@ -247,6 +259,12 @@ impl Default for Timeouts {
             cleanup: Duration::from_secs(5),
             event: Duration::from_secs(5),
             command: Duration::from_secs(10),
+            tool: Duration::from_secs(30),
+            route: Duration::from_secs(30),
+            connect: Duration::from_secs(10),
+            first_delta: Duration::from_secs(30),
+            gap: Duration::from_secs(60),
+            answer: Duration::from_secs(600),
         }
     }
 }

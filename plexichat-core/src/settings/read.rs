@@ -342,6 +342,12 @@ impl Reader<'_> {
             cleanup: timeout("cleanup", defaults.cleanup),
             event: timeout("event", defaults.event),
             command: timeout("command", defaults.command),
+            tool: timeout("tool", defaults.tool),
+            route: timeout("route", defaults.route),
+            connect: timeout("connect", defaults.connect),
+            first_delta: timeout("first_delta", defaults.first_delta),
+            gap: timeout("gap", defaults.gap),
+            answer: timeout("answer", defaults.answer),
         };
         settings
     }

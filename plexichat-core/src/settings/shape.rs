@@ -132,4 +132,10 @@ struct Timeouts {
     cleanup: Option<String>,
     event: Option<String>,
     command: Option<String>,
+    tool: Option<String>,
+    route: Option<String>,
+    connect: Option<String>,
+    first_delta: Option<String>,
+    gap: Option<String>,
+    answer: Option<String>,
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{PluginData, PluginRecord, PluginStore, StoreError};
+use crate::broker::{AiLedger, Spender, Spent, UsageRecord};
 use crate::capability::clock::Clock;
 use crate::capability::storage::{StoragePort, Versioned};
 use crate::capability::users::{UserPort, UserView};
@@ -49,6 +50,7 @@ struct Data {
     places: HashMap<MessageId, (RoomId, usize)>,
     changes: Vec<Change>,
     files: HashMap<FileId, Attachable>,
+    usage: Vec<UsageRecord>,
 }
 
 /// What is kept of a change: what is told of it is told as the message is by then.
@@ -410,6 +412,29 @@ impl PluginStore for MemoryStore {
             data.values.retain(|(plugin, _), _| *plugin != name);
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl AiLedger for MemoryStore {
+    async fn record(&self, record: UsageRecord) -> Result<(), StoreError> {
+        self.data().usage.push(record);
+        Ok(())
+    }
+
+    async fn spent(&self, spender: &Spender, since: Time) -> Result<Spent, StoreError> {
+        let data = self.data();
+        let theirs = data.usage.iter().filter(|record| {
+            record.time >= since
+                && match spender {
+                    Spender::Actor(actor) => record.actor.is_same(actor),
+                    Spender::Room(room) => record.room_id == Some(*room),
+                }
+        });
+        Ok(theirs.fold(Spent::default(), |spent, record| Spent {
+            requests: spent.requests + 1,
+            tokens: spent.tokens + record.usage.total(),
+        }))
     }
 }
 

@@ -94,12 +94,14 @@ pub(super) static OBSERVER: Descriptor = Descriptor {
     hooks: &[],
     events: &[EventSpec { method: "see", patterns: &["*"], own: true }],
     commands: &[],
+    tools: &[],
     emits: &[],
     absolute_routes: &[],
     entry: Entry {
         config_schema: || json!({"type": "object", "additionalProperties": false}),
         default_config: || json!({}),
         check_config: |_| Vec::new(),
+        routes: Vec::new,
         start: |services, _| {
             Box::pin(async move { Ok(Arc::new(Observer(Bench::of(&services)?)) as Arc<dyn Instance>) })
         },

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
+use crate::ai::{AiError, AiErrorKind, AiRequest, AiStream, EmbedRequest, Embeddings, Model, Turn};
 use crate::canary::Canary;
 use crate::command::{CommandCall, CommandReply};
-use crate::descriptor::{Descriptor, Hook, Instance};
+use crate::descriptor::{Descriptor, Hook, Instance, Role};
 use crate::error::{PluginError, Result};
 use crate::event::Event;
 use crate::file::{FileBody, FileMeta};
 use crate::message::{MessagePatch, MessageView, ScanError, Verdict};
 use crate::plugin::Health;
+use crate::plugin::ai_provider::AiProvider;
+use crate::plugin::interface::{RouteAnswer, RouteCall};
 use crate::plugin::security::Security;
+use crate::tool::{ToolAnswer, ToolCall};
 
 /// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +73,18 @@ impl Faults {
     }
 }
 
+const PROVIDER_METHODS: &[&str] = &["models", "stream_response", "embed"];
+
 /// The methods of a plugin that the host calls once it runs.
 pub(super) fn callable(descriptor: &Descriptor) -> Vec<&'static str> {
     let hooks = descriptor.hooks.iter().map(|spec| spec.hook.as_str());
     let events = descriptor.events.iter().map(|spec| spec.method);
     let commands = descriptor.commands.iter().map(|spec| spec.method);
-    hooks.chain(events).chain(commands).chain(["cleanup", "health"]).collect()
+    let tools = descriptor.tools.iter().map(|spec| spec.method);
+    let routes = (descriptor.entry.routes)().into_iter().map(|spec| spec.handler);
+    let provider = descriptor.provides.contains(&Role::AiProvider).then_some(PROVIDER_METHODS);
+    let methods = hooks.chain(events).chain(commands).chain(tools).chain(routes).chain(["cleanup", "health"]);
+    methods.chain(provider.unwrap_or_default().iter().copied()).collect()
 }
 
 /// An instance whose calls strike its faults first.
@@ -99,8 +109,28 @@ impl Instance for Faulty {
         })
     }
 
+    fn tool(&self, tool: usize, call: ToolCall) -> BoxFuture<'_, Result<ToolAnswer>> {
+        Box::pin(async move {
+            self.faults.strike_plugin(self.descriptor.tools[tool].method).await?;
+            self.instance.tool(tool, call).await
+        })
+    }
+
+    fn route(&self, route: usize, call: RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> {
+        let handler = (self.descriptor.entry.routes)().get(route).map_or("", |spec| spec.handler);
+        let (faults, instance) = (self.faults.clone(), self.instance.clone());
+        Box::pin(async move {
+            faults.strike_plugin(handler).await?;
+            instance.route(route, call).await
+        })
+    }
+
     fn security(&self) -> Option<&dyn Security> {
         self.instance.security().map(|_| self as &dyn Security)
+    }
+
+    fn ai_provider(&self) -> Option<&dyn AiProvider> {
+        self.instance.ai_provider().map(|_| self as &dyn AiProvider)
     }
 
     fn health(&self) -> BoxFuture<'_, Health> {
@@ -121,6 +151,34 @@ impl Instance for Faulty {
 
     fn as_any(&self) -> &dyn Any {
         self.instance.as_any()
+    }
+}
+
+#[async_trait]
+impl AiProvider for Faulty {
+    async fn models(&self) -> std::result::Result<Vec<Model>, AiError> {
+        self.faults.strike_plugin("models").await?;
+        self.provider()?.models().await
+    }
+
+    async fn stream_response(&self, request: AiRequest) -> std::result::Result<AiStream, AiError> {
+        self.faults.strike_plugin("stream_response").await?;
+        self.provider()?.stream_response(request).await
+    }
+
+    async fn embed(&self, request: EmbedRequest) -> std::result::Result<Embeddings, AiError> {
+        self.faults.strike_plugin("embed").await?;
+        self.provider()?.embed(request).await
+    }
+
+    fn count_tokens(&self, model: &str, turns: &[Turn]) -> u32 {
+        self.instance.ai_provider().map_or(0, |provider| provider.count_tokens(model, turns))
+    }
+}
+
+impl Faulty {
+    fn provider(&self) -> std::result::Result<&dyn AiProvider, AiError> {
+        self.instance.ai_provider().ok_or_else(|| AiError::new(AiErrorKind::Internal, "it is no AI provider"))
     }
 }
 

@@ -65,6 +65,7 @@ impl<P: Registered> RunningPlugin<P> {
             storage: store.clone(),
             users: store.clone(),
             http: http.clone(),
+            ai: store.clone(),
             clock: bench.clock.clone(),
             fanout: ends.clone(),
             outbox: ends.clone(),

@@ -36,6 +36,8 @@ pub(crate) fn handlers(spec: &Spec) -> TokenStream {
                     event_calls: &[#(#event_names),*],
                     commands: &[#(#command_specs),*],
                     command_calls: &[#(#command_names),*],
+                    tools: &[],
+                    tool_calls: &[],
                 }
             };
         }

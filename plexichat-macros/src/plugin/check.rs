@@ -148,24 +148,15 @@ fn provides(roles: Vec<Ident>, errors: &Errors) -> Vec<Ident> {
     roles
         .filter(|role| {
             let name = role.to_string();
-            if words::ROLES.contains(&name.as_str()) {
+            if words::role(&name).is_some() {
                 return true;
             }
-            let message = if words::LATER_ROLES.contains(&name.as_str()) {
-                format!(
-                    "this version of the SDK does not have the role `{name}` yet; there is {}",
-                    suggest::list(words::ROLES)
-                )
-            } else if name == "Automation" {
+            let message = if name == "Automation" {
                 "`Automation` is not written in `provides`: a plugin with a `#[plexichat::handlers]` block and no other \
                  role is one"
                     .to_owned()
             } else {
-                let known: Vec<&str> = words::ROLES.iter().chain(words::LATER_ROLES).copied().collect();
-                match suggest::nearest(&name, &known) {
-                    Some(_) => suggest::unknown("role", &name, &known),
-                    None => suggest::unknown("role", &name, words::ROLES),
-                }
+                suggest::unknown("role", &name, &words::role_names())
             };
             errors.under(role, message);
             false

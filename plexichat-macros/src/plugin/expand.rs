@@ -5,6 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, Path};
 
 use super::check::{Emitted, HookPolicy, Spec};
+use crate::words;
 
 /// The descriptor, what ties it to the type, and the assertions that only the compiler can make.
 pub(crate) fn registration(spec: &Spec) -> TokenStream {
@@ -70,11 +71,15 @@ fn place(path: &Path) -> Span {
 fn registered(ident: &Ident) -> TokenStream {
     quote! {
         #[allow(unused_imports, reason = "an inherent constant of the same name wins over the default")]
-        use ::plexichat::__private::{DefaultHandlers as _, DefaultSecurity as _};
+        use ::plexichat::__private::{
+            DefaultAiProvider as _, DefaultHandlers as _, DefaultInterface as _, DefaultSecurity as _,
+        };
         impl ::plexichat::descriptor::Registered for #ident {
             const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
             const HANDLERS: ::plexichat::descriptor::Handlers<Self> = <#ident>::PLEXICHAT_HANDLERS;
             const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <#ident>::PLEXICHAT_SECURITY;
+            const AI_PROVIDER: ::plexichat::descriptor::AiProviderRole<Self> = <#ident>::PLEXICHAT_AI_PROVIDER;
+            const INTERFACE: ::plexichat::descriptor::InterfaceRole<Self> = <#ident>::PLEXICHAT_INTERFACE;
         }
     }
 }
@@ -113,6 +118,7 @@ fn descriptor(spec: &Spec) -> TokenStream {
                 hooks: &HOOKS,
                 events: <#ident>::PLEXICHAT_HANDLERS.events,
                 commands: <#ident>::PLEXICHAT_HANDLERS.commands,
+                tools: <#ident>::PLEXICHAT_HANDLERS.tools,
                 emits: &[#(#emits),*],
                 absolute_routes: &[#(#absolute),*],
                 entry: ::plexichat::__private::entry::<#ident>(),
@@ -173,9 +179,13 @@ fn assertions(spec: &Spec) -> TokenStream {
         let span = role.span();
         let missing = format!(
             "`impl {role} for {ident}` is there without its attribute: put `#[plexichat::role]` on it, so that the host \
-             learns which hooks it has"
+             learns what it has"
         );
-        let policies = spec.policies.iter().map(|policy| {
+        let name = role.to_string();
+        let Some(known) = words::role(&name) else { return TokenStream::new() };
+        let (module, constant) = (format_ident!("{}", known.module), format_ident!("{}", known.constant));
+        let ours = |policy: &&HookPolicy| known.hooks.iter().any(|hook| hook.variant == policy.variant);
+        let policies = spec.policies.iter().filter(ours).map(|policy| {
             let span = policy.option.span();
             let variant = format_ident!("{}", policy.variant);
             let message = format!(
@@ -196,10 +206,10 @@ fn assertions(spec: &Spec) -> TokenStream {
         quote_spanned! {span=>
             const _: () = {
                 #[allow(unused_imports, reason = "an inherent constant of the same name wins over the default")]
-                use ::plexichat::__private::DefaultSecurity as _;
-                const fn implements<T: ::plexichat::plugin::security::#role>() {}
+                use ::plexichat::__private::{DefaultAiProvider as _, DefaultInterface as _, DefaultSecurity as _};
+                const fn implements<T: ::plexichat::plugin::#module::#role>() {}
                 implements::<#ident>();
-                if <#ident>::PLEXICHAT_SECURITY.role.is_none() {
+                if <#ident>::#constant.role.is_none() {
                     ::core::panic!(#missing);
                 }
                 #(#policies)*

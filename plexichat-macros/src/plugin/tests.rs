@@ -110,7 +110,7 @@ fn a_later_role_is_offered_only_when_it_was_meant() {
         quote!(provides(AiProvidr, Kitchen)),
         "plexichat-echo",
         expect![[r#"
-        unknown role `AiProvidr`; did you mean `AiProvider`?
-        unknown role `Kitchen`; there is only `Security`"#]],
+            unknown role `AiProvidr`; did you mean `AiProvider`?
+            unknown role `Kitchen`; there are `AiProvider`, `Interface` and `Security`"#]],
     );
 }

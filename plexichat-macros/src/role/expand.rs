@@ -9,8 +9,8 @@ use super::check::Spec;
 /// The block again, and what the host reads of it.
 pub(crate) fn block(mut block: ItemImpl, spec: &Spec, good: bool) -> TokenStream {
     let strangers = strangers(&mut block, spec);
-    let Spec { plugin, role, .. } = spec;
-    let hooks = spec.hooks.iter().map(|hook| format_ident!("{}", hook.variant));
+    let plugin = &spec.plugin;
+    let constant = constant(spec);
     let provided = good.then(|| provided(spec));
     quote! {
         #[::plexichat::__private::async_trait]
@@ -18,15 +18,37 @@ pub(crate) fn block(mut block: ItemImpl, spec: &Spec, good: bool) -> TokenStream
         #strangers
         impl #plugin {
             #[doc(hidden)]
-            pub(crate) const PLEXICHAT_SECURITY: ::plexichat::descriptor::SecurityRole<Self> =
-                ::plexichat::descriptor::SecurityRole {
-                    hooks: &[#(::plexichat::descriptor::Hook::#hooks),*],
-                    role: ::core::option::Option::Some(|plugin: &Self| -> &dyn ::plexichat::plugin::security::#role {
-                        plugin
-                    }),
-                };
+            #constant
         }
         #provided
+    }
+}
+
+/// What the host reads of the block.
+fn constant(spec: &Spec) -> TokenStream {
+    let name = format_ident!("{}", spec.words.constant);
+    let role = format_ident!("{}Role", spec.words.name);
+    let (module, of) = (format_ident!("{}", spec.words.module), &spec.role);
+    let body = match spec.words.name {
+        "Interface" => quote! {
+            role: ::core::option::Option::Some(|| {
+                <Self as ::plexichat::plugin::interface::Interface>::register_routes(
+                    ::plexichat::plugin::interface::Routes::new(),
+                )
+            }),
+        },
+        _ => {
+            let hooks = spec.hooks.iter().map(|hook| format_ident!("{}", hook.variant));
+            let hooks =
+                (!spec.words.hooks.is_empty()).then(|| quote!(hooks: &[#(::plexichat::descriptor::Hook::#hooks),*],));
+            quote! {
+                #hooks
+                role: ::core::option::Option::Some(|plugin: &Self| -> &dyn ::plexichat::plugin::#module::#of { plugin }),
+            }
+        }
+    };
+    quote! {
+        pub(crate) const #name: ::plexichat::descriptor::#role<Self> = ::plexichat::descriptor::#role { #body };
     }
 }
 

@@ -111,6 +111,8 @@ impl Greeter {
                 },
             ],
             command_calls: &[command_0, command_1],
+            tools: &[],
+            tool_calls: &[],
         }
     };
 }

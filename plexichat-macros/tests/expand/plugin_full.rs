@@ -86,6 +86,7 @@ pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
         hooks: &HOOKS,
         events: <Filter>::PLEXICHAT_HANDLERS.events,
         commands: <Filter>::PLEXICHAT_HANDLERS.commands,
+        tools: <Filter>::PLEXICHAT_HANDLERS.tools,
         emits: &[<Filtered as ::plexichat::event::Payload>::NAME, "custom.seen"],
         absolute_routes: &["/v1/filter"],
         entry: ::plexichat::__private::entry::<Filter>(),
@@ -96,11 +97,16 @@ const _: () = {
         unused_imports,
         reason = "an inherent constant of the same name wins over the default"
     )]
-    use ::plexichat::__private::{DefaultHandlers as _, DefaultSecurity as _};
+    use ::plexichat::__private::{
+        DefaultAiProvider as _, DefaultHandlers as _, DefaultInterface as _,
+        DefaultSecurity as _,
+    };
     impl ::plexichat::descriptor::Registered for Filter {
         const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
         const HANDLERS: ::plexichat::descriptor::Handlers<Self> = <Filter>::PLEXICHAT_HANDLERS;
         const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <Filter>::PLEXICHAT_SECURITY;
+        const AI_PROVIDER: ::plexichat::descriptor::AiProviderRole<Self> = <Filter>::PLEXICHAT_AI_PROVIDER;
+        const INTERFACE: ::plexichat::descriptor::InterfaceRole<Self> = <Filter>::PLEXICHAT_INTERFACE;
     }
     unsafe impl ::plexichat::permission::Has<::plexichat::permission::NetworkAccess>
     for Filter {}
@@ -114,12 +120,14 @@ const _: () = {
         unused_imports,
         reason = "an inherent constant of the same name wins over the default"
     )]
-    use ::plexichat::__private::DefaultSecurity as _;
+    use ::plexichat::__private::{
+        DefaultAiProvider as _, DefaultInterface as _, DefaultSecurity as _,
+    };
     const fn implements<T: ::plexichat::plugin::security::Security>() {}
     implements::<Filter>();
     if <Filter>::PLEXICHAT_SECURITY.role.is_none() {
         ::core::panic!(
-            "`impl Security for Filter` is there without its attribute: put `#[plexichat::role]` on it, so that the host learns which hooks it has"
+            "`impl Security for Filter` is there without its attribute: put `#[plexichat::role]` on it, so that the host learns what it has"
         );
     }
     if !::plexichat::__private::has_hook(

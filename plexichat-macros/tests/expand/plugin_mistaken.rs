@@ -8,11 +8,16 @@ const _: () = {
         unused_imports,
         reason = "an inherent constant of the same name wins over the default"
     )]
-    use ::plexichat::__private::{DefaultHandlers as _, DefaultSecurity as _};
+    use ::plexichat::__private::{
+        DefaultAiProvider as _, DefaultHandlers as _, DefaultInterface as _,
+        DefaultSecurity as _,
+    };
     impl ::plexichat::descriptor::Registered for Echo {
         const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
         const HANDLERS: ::plexichat::descriptor::Handlers<Self> = <Echo>::PLEXICHAT_HANDLERS;
         const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <Echo>::PLEXICHAT_SECURITY;
+        const AI_PROVIDER: ::plexichat::descriptor::AiProviderRole<Self> = <Echo>::PLEXICHAT_AI_PROVIDER;
+        const INTERFACE: ::plexichat::descriptor::InterfaceRole<Self> = <Echo>::PLEXICHAT_INTERFACE;
     }
     unsafe impl<
         P: ::plexichat::permission::PermissionType,

@@ -32,6 +32,7 @@ pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
         hooks: &HOOKS,
         events: <Echo>::PLEXICHAT_HANDLERS.events,
         commands: <Echo>::PLEXICHAT_HANDLERS.commands,
+        tools: <Echo>::PLEXICHAT_HANDLERS.tools,
         emits: &[],
         absolute_routes: &[],
         entry: ::plexichat::__private::entry::<Echo>(),
@@ -42,11 +43,16 @@ const _: () = {
         unused_imports,
         reason = "an inherent constant of the same name wins over the default"
     )]
-    use ::plexichat::__private::{DefaultHandlers as _, DefaultSecurity as _};
+    use ::plexichat::__private::{
+        DefaultAiProvider as _, DefaultHandlers as _, DefaultInterface as _,
+        DefaultSecurity as _,
+    };
     impl ::plexichat::descriptor::Registered for Echo {
         const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
         const HANDLERS: ::plexichat::descriptor::Handlers<Self> = <Echo>::PLEXICHAT_HANDLERS;
         const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <Echo>::PLEXICHAT_SECURITY;
+        const AI_PROVIDER: ::plexichat::descriptor::AiProviderRole<Self> = <Echo>::PLEXICHAT_AI_PROVIDER;
+        const INTERFACE: ::plexichat::descriptor::InterfaceRole<Self> = <Echo>::PLEXICHAT_INTERFACE;
     }
     ::plexichat::__register!(& PLEXICHAT_PLUGIN);
 };

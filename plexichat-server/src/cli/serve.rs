@@ -132,6 +132,7 @@ async fn serve(
             users: Arc::new(store.clone()),
             http: Arc::new(egress),
             clock: Arc::new(SystemClock),
+            ai: Arc::new(store.clone()),
             fanout: Arc::new(hub.clone()),
             outbox: Arc::new(outbox.clone()),
         },

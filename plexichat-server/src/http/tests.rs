@@ -48,6 +48,7 @@ impl Fixture {
             users: Arc::new(store.clone()),
             http: Arc::new(Egress::new(Default::default()).unwrap()),
             clock: Arc::new(SystemClock),
+            ai: Arc::new(store.clone()),
             fanout: Arc::new(hub.clone()),
             outbox: Arc::new(Outbox::new()),
         };

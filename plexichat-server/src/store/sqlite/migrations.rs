@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/4-messages.sql"),
     include_str!("migrations/5-files.sql"),
     include_str!("migrations/6-operating.sql"),
+    include_str!("migrations/7-ai.sql"),
 ];
 
 /// Brings the tables up to what this program knows.

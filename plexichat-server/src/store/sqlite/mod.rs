@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod ai;
 mod alter;
 mod audit;
 mod chain;

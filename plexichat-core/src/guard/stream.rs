@@ -1,0 +1,118 @@
+//! What a plugin gives piece by piece: made, polled and dropped where the plugin runs, read by the host through a bounded
+//! channel. Knows nothing of the pieces.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use tokio::sync::mpsc;
+
+use super::calls::Slot;
+use super::{Blame, CallError, PluginHandle};
+use crate::cause::Cause;
+use crate::descriptor::Instance;
+use crate::incident::Fault;
+use crate::isolation::Contained;
+
+/// How many pieces may wait for the host. Then the plugin's stream is not polled.
+const WAITING_MAX: usize = 64;
+
+/// A plugin's stream as the host reads it. Dropping it drops the plugin's own, on the plugin's thread.
+#[derive(Debug)]
+pub struct GuardedStream<T> {
+    pieces: mpsc::Receiver<Piece<T>>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Piece<T> {
+    Item(T),
+    End,
+    Lost(CallError),
+}
+
+impl<T> GuardedStream<T> {
+    /// The next piece; nothing at the end, and after an error.
+    ///
+    /// # Errors
+    /// The plugin panicked or was stopped.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<T, CallError>> {
+        if self.ended {
+            return None;
+        }
+        let piece = self.pieces.recv().await;
+        self.ended = !matches!(piece, Some(Piece::Item(_)));
+        match piece {
+            Some(Piece::Item(item)) => Some(Ok(item)),
+            Some(Piece::End) => None,
+            Some(Piece::Lost(error)) => Some(Err(error)),
+            None => Some(Err(CallError::Stopped)),
+        }
+    }
+}
+
+impl PluginHandle {
+    /// Calls the plugin for a stream. The call itself has the time limit; how long the pieces may take is the reader's to
+    /// watch. While the stream lives it holds one of the plugin's places.
+    ///
+    /// # Errors
+    /// [`CallError`] where the call gives no result; what the plugin's own error is, within.
+    ///
+    /// # Cancel safety
+    /// The plugin's call, or its stream, is dropped with this one, on the plugin's own thread.
+    pub async fn stream<T, E, F>(
+        &self,
+        cause: Option<Cause>,
+        what: &'static str,
+        timeout: Duration,
+        work: F,
+    ) -> Result<Result<GuardedStream<T>, E>, CallError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        Result<BoxStream<'static, T>, E>: Blame,
+        F: FnOnce(Arc<dyn Instance>) -> BoxFuture<'static, Result<BoxStream<'static, T>, E>> + Send + 'static,
+    {
+        let stream = match self.call_for(cause.clone(), what, timeout, work).await? {
+            Ok(stream) => stream,
+            Err(error) => return Ok(Err(error)),
+        };
+        let guard = self.guard().clone();
+        if tokio::time::timeout(timeout, guard.calls.begin()).await.is_err() {
+            return Err(CallError::Busy);
+        }
+        let slot = Slot::new(guard.clone());
+        let handle = guard.handle()?.clone();
+        let (sender, pieces) = mpsc::channel(WAITING_MAX);
+        handle.spawn(async move {
+            let to_reader = sender.clone();
+            let pumped = Contained::new(guard.id(), what, cause, move || Box::pin(pump(stream, to_reader))).await;
+            if let Err(panicked) = pumped {
+                guard.failed_later(Fault::Panic, what, &panicked.0);
+                let _ = sender.send(Piece::Lost(CallError::Panicked(panicked.0))).await;
+            }
+            drop(slot);
+        });
+        Ok(Ok(GuardedStream { pieces, ended: false }))
+    }
+}
+
+/// Hands one piece after the other over, until the stream ends or nobody reads any more.
+async fn pump<T>(mut stream: BoxStream<'static, T>, reader: mpsc::Sender<Piece<T>>) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = reader.closed() => return,
+            next = stream.next() => next,
+        };
+        let ended = next.is_none();
+        if reader.send(next.map_or(Piece::End, Piece::Item)).await.is_err() || ended {
+            return;
+        }
+    }
+}

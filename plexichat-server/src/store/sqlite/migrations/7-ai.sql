@@ -1,0 +1,23 @@
+-- What models were asked and what it cost: one row for each request to a provider. `outcome` is why the answer ended, or the
+-- code of the failure. Kept for quotas and for `GET /api/v1/ai/usage`; no text is here.
+CREATE TABLE ai_usage (
+    number INTEGER PRIMARY KEY,
+    request_id TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    actor_name TEXT NOT NULL,
+    room BLOB CHECK (length(room) = 16),
+    origin TEXT NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_input_tokens INTEGER NOT NULL,
+    estimated INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    latency_ms INTEGER NOT NULL,
+    first_delta_ms INTEGER
+);
+CREATE INDEX ai_usage_by_actor ON ai_usage (actor_kind, actor_id, time);
+CREATE INDEX ai_usage_by_room ON ai_usage (room, time) WHERE room IS NOT NULL;
+CREATE INDEX ai_usage_by_time ON ai_usage (time);
