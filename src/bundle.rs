@@ -6,6 +6,8 @@ use plexichat::Descriptor;
 pub(crate) const EXPECTED: &[Descriptor] = &[
     #[cfg(feature = "echo")]
     plexichat_echo::PLEXICHAT_PLUGIN,
+    #[cfg(feature = "moderation")]
+    plexichat_moderation::PLEXICHAT_PLUGIN,
     #[cfg(feature = "word-filter")]
     plexichat_word_filter::PLEXICHAT_PLUGIN,
 ];

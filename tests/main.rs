@@ -19,6 +19,7 @@ mod live;
 mod long;
 mod message;
 mod messages;
+mod moderation;
 mod operating;
 mod pipeline;
 mod power;
