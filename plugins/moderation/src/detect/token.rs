@@ -164,7 +164,7 @@ mod tests {
             let (prefix, body) = (kind.prefix, body(kind, kind.min));
             let sample = format!("{prefix}{body}");
             for text in
-                [format!("{sample}"), format!("use {sample}, please"), format!("(`{sample}`)"), format!("X={sample}\n")]
+                [sample.clone(), format!("use {sample}, please"), format!("(`{sample}`)"), format!("X={sample}\n")]
             {
                 check(&text, &[(kind.name, &sample)]);
             }
