@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +13,9 @@ use futures_util::future::BoxFuture;
 use plexichat::Descriptor;
 use plexichat::capability::chat::{ChatPort, Post};
 use plexichat::capability::clock::Clock;
+use plexichat::capability::files::{FileInfo, FilesError, FilesPort, ListLimits};
 use plexichat::capability::http::{HttpPort, HttpRequest, HttpResponse};
+use plexichat::capability::sockets::{SocketAddress, SocketLink, SocketPort};
 use plexichat::catalog::Catalog;
 use plexichat::error::PluginError;
 use plexichat::event::Event;
@@ -120,6 +123,8 @@ pub(crate) async fn start(count: usize, isolation: IsolationLevel) -> Running {
         storage: store.clone(),
         users: store,
         http: Arc::new(Nowhere),
+        sockets: Arc::new(Nowhere),
+        files: Arc::new(Nowhere),
         chat: Arc::new(Nowhere),
         clock: Arc::new(MachineClock),
     });
@@ -136,6 +141,33 @@ fn record(descriptor: &Descriptor) -> PluginRecord {
 
 /// Ports that no listener uses.
 struct Nowhere;
+
+#[async_trait]
+impl SocketPort for Nowhere {
+    async fn connect(
+        &self,
+        _: &PluginName,
+        _: &SocketAddress,
+        _: Duration,
+    ) -> Result<Box<dyn SocketLink>, PluginError> {
+        Err(PluginError::permission("no network here"))
+    }
+}
+
+#[async_trait]
+impl FilesPort for Nowhere {
+    async fn read(&self, _: &PluginName, path: &Path, _: u64) -> Result<Vec<u8>, FilesError> {
+        Err(FilesError::NotFound { path: path.to_owned() })
+    }
+
+    async fn info(&self, _: &PluginName, path: &Path) -> Result<FileInfo, FilesError> {
+        Err(FilesError::NotFound { path: path.to_owned() })
+    }
+
+    async fn list(&self, _: &PluginName, path: &Path, _: ListLimits) -> Result<Vec<FileInfo>, FilesError> {
+        Err(FilesError::NotFound { path: path.to_owned() })
+    }
+}
 
 #[async_trait]
 impl HttpPort for Nowhere {

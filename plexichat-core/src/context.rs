@@ -11,14 +11,16 @@ use crate::capability::cache::Cache;
 use crate::capability::chat::{Chat, ChatPort};
 use crate::capability::clock::Clock;
 use crate::capability::events::{EventPort, Events};
+use crate::capability::files::{Files, FilesPort};
 use crate::capability::http::{HttpClient, HttpPort};
+use crate::capability::sockets::{SocketPort, Sockets};
 use crate::capability::storage::{Storage, StoragePort};
 use crate::capability::tasks::{TaskPort, Tasks};
 use crate::capability::users::{UserPort, Users};
 use crate::error::{PluginError, Result};
 use crate::id::PluginName;
 use crate::message::Time;
-use crate::permission::{AiAccess, Has, NetworkAccess, PostMessages, UserDataAccess};
+use crate::permission::{AiAccess, FileSystemRead, Has, NetworkAccess, PostMessages, UserDataAccess};
 
 /// What the host fills in for one instance of a plugin.
 #[derive(Clone)]
@@ -32,6 +34,8 @@ pub struct Services {
     pub chat: Arc<dyn ChatPort>,
     pub ai: Arc<dyn AiPort>,
     pub http: Arc<dyn HttpPort>,
+    pub sockets: Arc<dyn SocketPort>,
+    pub files: Arc<dyn FilesPort>,
     pub users: Arc<dyn UserPort>,
     pub tasks: Arc<dyn TaskPort>,
     pub clock: Arc<dyn Clock>,
@@ -142,6 +146,22 @@ impl<P> Context<P> {
         P: Has<NetworkAccess>,
     {
         HttpClient::new(self.services.scope.clone(), self.services.http.clone())
+    }
+
+    /// Plain connections to the outside, over TCP and Unix sockets.
+    pub fn sockets(&self) -> Sockets
+    where
+        P: Has<NetworkAccess>,
+    {
+        Sockets::new(self.services.scope.clone(), self.services.sockets.clone())
+    }
+
+    /// Files in the granted directories.
+    pub fn files(&self) -> Files
+    where
+        P: Has<FileSystemRead>,
+    {
+        Files::new(self.services.scope.clone(), self.services.files.clone())
     }
 
     /// People and what they wrote.

@@ -7,7 +7,9 @@ use arc_swap::ArcSwap;
 
 use crate::broker::{AiLedger, Broker};
 use crate::capability::clock::Clock;
+use crate::capability::files::FilesPort;
 use crate::capability::http::HttpPort;
+use crate::capability::sockets::SocketPort;
 use crate::capability::storage::StoragePort;
 use crate::capability::users::UserPort;
 use crate::catalog::Catalog;
@@ -32,6 +34,10 @@ pub struct Ports {
     pub users: Arc<dyn UserPort>,
     /// The way out over HTTP.
     pub http: Arc<dyn HttpPort>,
+    /// Plain connections to the outside.
+    pub sockets: Arc<dyn SocketPort>,
+    /// Files in the granted directories.
+    pub files: Arc<dyn FilesPort>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What models cost, and what each may.
@@ -87,6 +93,8 @@ impl Host {
             storage: ports.storage,
             users: ports.users,
             http: ports.http,
+            sockets: ports.sockets,
+            files: ports.files,
             chat: Arc::new(PluginRoad::new(pipeline.clone())),
             ai: broker.clone(),
             clock: ports.clock,

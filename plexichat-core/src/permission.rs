@@ -57,9 +57,9 @@ macro_rules! permissions {
 }
 
 permissions! {
-    /// HTTP to the outside: `ctx.http()`.
-    NetworkAccess = "network_access", opens "HTTP requests to the granted hosts";
-    /// Reading files in granted directories.
+    /// The network: `ctx.http()` and `ctx.sockets()`.
+    NetworkAccess = "network_access", opens "HTTP requests and connections to the granted hosts";
+    /// Reading files in granted directories: `ctx.files()`.
     FileSystemRead = "file_system_read", opens "reading files in the granted directories";
     /// Writing files in granted directories.
     FileSystemWrite = "file_system_write", opens "writing files in the granted directories";

@@ -2,6 +2,7 @@
 //! where a connection is made. Knows no plugin's code.
 
 mod address;
+pub(crate) mod socket;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;

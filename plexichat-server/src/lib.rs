@@ -8,6 +8,7 @@ pub mod auth;
 mod backup;
 mod cli;
 pub mod data_dir;
+mod directories;
 mod egress;
 mod error;
 mod files;

@@ -82,6 +82,7 @@ pub(crate) fn of_plugin(
         ("grant", json!(grant)),
         ("hosts", json!(plugin.hosts)),
         ("private_network", json!(plugin.private_network)),
+        ("directories", json!(plugin.directories)),
         ("isolation", json!(plugin.isolation)),
     ]
     .map(|(name, value)| {

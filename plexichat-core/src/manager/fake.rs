@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::pending;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,7 +19,9 @@ use crate::ai::{AiError, AiErrorKind, AiRequest, AiStream, EmbedRequest, Embeddi
 use crate::capability::ai::{AiCall, AiPort};
 use crate::capability::chat::{ChatPort, Post};
 use crate::capability::clock::Clock;
+use crate::capability::files::{FileInfo, FilesError, FilesPort, ListLimits};
 use crate::capability::http::{HttpPort, HttpRequest, HttpResponse};
+use crate::capability::sockets::{SocketAddress, SocketLink, SocketPort};
 use crate::catalog::Catalog;
 use crate::cause;
 use crate::command::{CommandCall, CommandReply};
@@ -220,6 +223,8 @@ pub(crate) fn world_over(
         storage: store.clone(),
         users: store.clone(),
         http: Arc::new(Nowhere),
+        sockets: Arc::new(Nowhere),
+        files: Arc::new(Nowhere),
         chat: Arc::new(Nowhere),
         ai: Arc::new(Nowhere),
         clock: Arc::new(Nowhere),
@@ -291,6 +296,28 @@ impl AiPort for Nowhere {
 impl ChatPort for Nowhere {
     async fn post(&self, _: &PluginName, _: Post) -> Result<StoredRow> {
         Err(PluginError::transient("there is no road"))
+    }
+}
+
+#[async_trait]
+impl SocketPort for Nowhere {
+    async fn connect(&self, _: &PluginName, _: &SocketAddress, _: Duration) -> Result<Box<dyn SocketLink>> {
+        Err(PluginError::transient("there is no network"))
+    }
+}
+
+#[async_trait]
+impl FilesPort for Nowhere {
+    async fn read(&self, _: &PluginName, path: &Path, _: u64) -> Result<Vec<u8>, FilesError> {
+        Err(FilesError::NotFound { path: path.to_owned() })
+    }
+
+    async fn info(&self, _: &PluginName, path: &Path) -> Result<FileInfo, FilesError> {
+        Err(FilesError::NotFound { path: path.to_owned() })
+    }
+
+    async fn list(&self, _: &PluginName, path: &Path, _: ListLimits) -> Result<Vec<FileInfo>, FilesError> {
+        Err(FilesError::NotFound { path: path.to_owned() })
     }
 }
 

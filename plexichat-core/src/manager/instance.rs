@@ -196,6 +196,8 @@ impl PluginManager {
             chat: self.parts.chat.clone(),
             ai: self.parts.ai.clone(),
             http: self.parts.http.clone(),
+            sockets: self.parts.sockets.clone(),
+            files: self.parts.files.clone(),
             users: self.parts.users.clone(),
             tasks: GuardedTasks::new(&guard),
             clock: self.parts.clock.clone(),

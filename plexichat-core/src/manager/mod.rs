@@ -18,7 +18,9 @@ use tokio::sync::Notify;
 use crate::capability::ai::AiPort;
 use crate::capability::chat::ChatPort;
 use crate::capability::clock::Clock;
+use crate::capability::files::FilesPort;
 use crate::capability::http::HttpPort;
+use crate::capability::sockets::SocketPort;
 use crate::capability::storage::StoragePort;
 use crate::capability::users::UserPort;
 use crate::catalog::Catalog;
@@ -61,6 +63,10 @@ pub struct ManagerParts {
     pub users: Arc<dyn UserPort>,
     /// The way out over HTTP.
     pub http: Arc<dyn HttpPort>,
+    /// Plain connections to the outside.
+    pub sockets: Arc<dyn SocketPort>,
+    /// Files in the granted directories.
+    pub files: Arc<dyn FilesPort>,
     /// The road of what plugins post.
     pub chat: Arc<dyn ChatPort>,
     /// The way to the bundle's AI providers.

@@ -190,10 +190,12 @@ pub struct PluginSettings {
     pub enabled: Option<bool>,
     /// The permissions it is granted; nothing said: none that it asks for.
     pub grant: Option<PermissionSet>,
-    /// The hosts, as `host` or `host:port`, that `network_access` is narrowed to; empty: any public host over https.
+    /// The hosts, as `host`, `host:port` or `unix:/path` of a socket, that `network_access` is narrowed to; empty: any public host over https.
     pub hosts: Vec<String>,
     /// Whether `network_access` reaches loopback and private ranges, over any scheme and port.
     pub private_network: bool,
+    /// The directories that `file_system_read` reaches, with all below them; empty: none.
+    pub directories: Vec<PathBuf>,
     /// Where its calls run.
     pub isolation: IsolationLevel,
     /// What is said of its hooks.

@@ -314,6 +314,14 @@ impl Reader<'_> {
                 self.report(problem.hint("a name or an address, with or without a port: `api.example.org:443`"));
             }
         }
+        let directories: Option<Vec<PathBuf>> = self.value(&at(&["directories"]));
+        for (index, directory) in directories.iter().flatten().enumerate() {
+            let leads_up = directory.components().any(|part| part == std::path::Component::ParentDir);
+            if !directory.is_absolute() || leads_up {
+                let problem = Problem::new(at(&["directories", &index.to_string()]), "this is no absolute path");
+                self.report(problem.hint("from `/` on, without `..`: `/etc/plexichat/rules`"));
+            }
+        }
         let mut settings = PluginSettings {
             enabled: self.value(&at(&["enabled"])),
             grant: self
@@ -321,6 +329,7 @@ impl Reader<'_> {
                 .map(|grant| grant.into_iter().collect::<PermissionSet>()),
             hosts: hosts.unwrap_or_default(),
             private_network: self.value(&at(&["private_network"])).unwrap_or_default(),
+            directories: directories.into_iter().flatten().collect(),
             isolation: self.value::<IsolationLevel>(&at(&["isolation"])).unwrap_or_default(),
             ..PluginSettings::default()
         };
@@ -454,6 +463,9 @@ fn public_url(text: &str) -> Result<String, Problem> {
 
 /// Whether a text is a host name or address, with or without a port.
 fn is_host(text: &str) -> bool {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return path.starts_with('/');
+    }
     if text.parse::<SocketAddr>().is_ok() || text.parse::<std::net::IpAddr>().is_ok() {
         return true;
     }

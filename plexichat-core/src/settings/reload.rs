@@ -43,9 +43,10 @@ impl Settings {
             keep("grant", new.grant != old.grant);
             keep("hosts", new.hosts != old.hosts);
             keep("private_network", new.private_network != old.private_network);
+            keep("directories", new.directories != old.directories);
             keep("isolation", new.isolation != old.isolation);
             (new.enabled, new.grant, new.isolation) = (old.enabled, old.grant, old.isolation);
-            (new.hosts, new.private_network) = (old.hosts, old.private_network);
+            (new.hosts, new.private_network, new.directories) = (old.hosts, old.private_network, old.directories);
         }
         (self, kept)
     }

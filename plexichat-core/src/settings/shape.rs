@@ -87,6 +87,7 @@ struct Plugin {
     grant: Option<Vec<Permission>>,
     hosts: Option<Vec<String>>,
     private_network: Option<bool>,
+    directories: Option<Vec<String>>,
     isolation: Option<Isolation>,
     hooks: Option<Hooks>,
     timeouts: Option<Timeouts>,

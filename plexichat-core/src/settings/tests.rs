@@ -131,7 +131,8 @@ enabled = true
 [plugins.echo]
 enabled = "yes"
 grant = ["netwrk_access", "post_messages"]
-hosts = ["https://example.org", "example.org:443", "a b", "x:0", "[::1]:5"]
+hosts = ["https://example.org", "example.org:443", "a b", "x:0", "[::1]:5", "unix:/run/x", "unix:x"]
+directories = ["/etc/rules", "rules", "/etc/../rules"]
 isolation = "process"
 hooks.scan_message = { timeout = "6s", on_eror = "open" }
 hooks.scan_file = { timeout = "2m", max_bytes = "50MB", size = 3 }
@@ -150,27 +151,30 @@ words = [{ word = 1 }, { word = "a", tokn = "hunter2" }]
             PLEXICHAT__: this variable names no setting; it has to look like `PLEXICHAT__SERVER__LISTEN`
             plexichat.toml:12:1: /plugins/echo/enabled: expected true or false, found text
             plexichat.toml:13:10: /plugins/echo/grant/0: expected one of `network_access`, `file_system_read`, `file_system_write`, `user_data_access`, `post_messages`, `ai_access`, `admin_access` (did you mean `network_access`?)
-            plexichat.toml:17:57: /plugins/echo/hooks/scan_file/size: unknown key `size` (there is `max_bytes`, `on_error`, `timeout`)
-            plexichat.toml:16:40: /plugins/echo/hooks/scan_message/on_eror: unknown key `on_eror` (did you mean `on_error`?)
+            plexichat.toml:18:57: /plugins/echo/hooks/scan_file/size: unknown key `size` (there is `max_bytes`, `on_error`, `timeout`)
+            plexichat.toml:17:40: /plugins/echo/hooks/scan_message/on_eror: unknown key `on_eror` (did you mean `on_error`?)
             plexichat.toml:6:1: /server/data_dir: expected text, found a whole number
             PLEXICHAT__SERVER__DATADIR: /server/datadir: unknown key `datadir` (did you mean `data_dir`?)
             plexichat.toml:3:1: /server/lisen: unknown key `lisen` (did you mean `listen`?)
             plexichat.toml:4:1: /server/listen: this is no address to listen on (an address and a port, such as `127.0.0.1:8080` or `[::]:8080`)
             plexichat.toml:5:1: /server/public_url: this is no address that people can use (a scheme and a host without a path, such as `https://chat.example.org`)
-            plexichat.toml:15:1: /plugins/echo/isolation: a process of its own is not offered in this version (`runtime` gives the plugin threads of its own, `inline` none)
+            plexichat.toml:16:1: /plugins/echo/isolation: a process of its own is not offered in this version (`runtime` gives the plugin threads of its own, `inline` none)
             plexichat.toml:14:10: /plugins/echo/hosts/0: this is no host (a name or an address, with or without a port: `api.example.org:443`)
             plexichat.toml:14:52: /plugins/echo/hosts/2: this is no host (a name or an address, with or without a port: `api.example.org:443`)
             plexichat.toml:14:59: /plugins/echo/hosts/3: this is no host (a name or an address, with or without a port: `api.example.org:443`)
-            plexichat.toml:16:24: /plugins/echo/hooks/scan_message/timeout: must be more than nothing and at most 5 s
-            plexichat.toml:17:21: /plugins/echo/hooks/scan_file/timeout: must be more than nothing and at most 60 s
-            plexichat.toml:17:37: /plugins/echo/hooks/scan_file/max_bytes: this is no size (a number and `KiB`, `MiB` or `GiB`: `50MiB`)
-            plexichat.toml:18:10: /plugins/echo/timeouts/event: this is no length of time (a number and `ms`, `s`, `m`, `h` or `d`: `500ms`, `10s`, `30d`)
+            plexichat.toml:14:92: /plugins/echo/hosts/6: this is no host (a name or an address, with or without a port: `api.example.org:443`)
+            plexichat.toml:15:30: /plugins/echo/directories/1: this is no absolute path (from `/` on, without `..`: `/etc/plexichat/rules`)
+            plexichat.toml:15:39: /plugins/echo/directories/2: this is no absolute path (from `/` on, without `..`: `/etc/plexichat/rules`)
+            plexichat.toml:17:24: /plugins/echo/hooks/scan_message/timeout: must be more than nothing and at most 5 s
+            plexichat.toml:18:21: /plugins/echo/hooks/scan_file/timeout: must be more than nothing and at most 60 s
+            plexichat.toml:18:37: /plugins/echo/hooks/scan_file/max_bytes: this is no size (a number and `KiB`, `MiB` or `GiB`: `50MiB`)
+            plexichat.toml:19:10: /plugins/echo/timeouts/event: this is no length of time (a number and `ms`, `s`, `m`, `h` or `d`: `500ms`, `10s`, `30d`)
             plexichat.toml:8:10: /plugins/eco: no plugin of this name is linked into this binary (did you mean `echo`?)
             PLEXICHAT__PLUGINS__WORD_FILTR__ENABLED: /plugins/word-filtr: no plugin of this name is linked into this binary (did you mean `word-filter`?)
-            plexichat.toml:20:1: /plugins/echo/config/limit: must be at most 100
-            plexichat.toml:21:1: /plugins/echo/config/prefx: unknown key `prefx` (did you mean `prefix`?)
-            plexichat.toml:22:12: /plugins/echo/config/words/0/word: expected text, found a whole number
-            plexichat.toml:22:38: /plugins/echo/config/words/1/tokn: unknown key `tokn` (did you mean `token`?)"#]],
+            plexichat.toml:21:1: /plugins/echo/config/limit: must be at most 100
+            plexichat.toml:22:1: /plugins/echo/config/prefx: unknown key `prefx` (did you mean `prefix`?)
+            plexichat.toml:23:12: /plugins/echo/config/words/0/word: expected text, found a whole number
+            plexichat.toml:23:38: /plugins/echo/config/words/1/tokn: unknown key `tokn` (did you mean `token`?)"#]],
     );
 }
 

@@ -1,6 +1,7 @@
 //! Puts a host together for one plugin's tests: the real manager, guard, bus and pipeline over the store in memory. Knows
 //! nothing of what the plugin does.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -8,10 +9,13 @@ use serde_json::{Value, json};
 use super::TestResult;
 use super::bench::{self, Bench};
 use super::clock::TestClock;
+use super::disk::TestDisk;
 use super::fault::{Fault, Faults};
 use super::http::RecordingHttp;
 use super::running::{Parts, RunningPlugin};
+use super::sockets::RecordingSockets;
 use crate::capability::http::{HttpRequest, HttpResponse};
+use crate::capability::sockets::{SocketAddress, SocketLink};
 use crate::catalog::Catalog;
 use crate::descriptor::{Descriptor, Entry, Registered};
 use crate::error::Result as PluginResult;
@@ -31,6 +35,8 @@ pub struct TestHost {
     settings: PluginSettings,
     faults: Faults,
     http: Arc<RecordingHttp>,
+    sockets: Arc<RecordingSockets>,
+    disk: Arc<TestDisk>,
     clock: Arc<TestClock>,
     store: Option<Arc<MemoryStore>>,
     others: Vec<&'static Descriptor>,
@@ -45,13 +51,16 @@ impl Default for TestHost {
 impl TestHost {
     /// A host with nothing set.
     pub fn new() -> Self {
+        let clock = Arc::<TestClock>::default();
         Self {
             config: json!({}),
             granted: None,
             settings: PluginSettings::default(),
             faults: Faults::default(),
             http: Arc::default(),
-            clock: Arc::default(),
+            sockets: Arc::default(),
+            disk: Arc::new(TestDisk::new(clock.clone())),
+            clock,
             store: None,
             others: Vec::new(),
         }
@@ -84,6 +93,27 @@ impl TestHost {
     /// Answers what the plugin asks for over HTTP.
     pub fn http(mut self, script: impl Fn(&HttpRequest) -> PluginResult<HttpResponse> + Send + Sync + 'static) -> Self {
         self.http = RecordingHttp::scripted(script);
+        self
+    }
+
+    /// Stands behind what the plugin connects to over plain sockets.
+    pub fn sockets(
+        mut self,
+        script: impl Fn(&SocketAddress) -> PluginResult<Box<dyn SocketLink>> + Send + Sync + 'static,
+    ) -> Self {
+        self.sockets = RecordingSockets::scripted(script);
+        self
+    }
+
+    /// Grants a directory, as `directories` of the plugin's settings would. It is in memory: [`file`](Self::file) fills it.
+    pub fn directory(self, directory: impl Into<PathBuf>) -> Self {
+        self.disk.grant(directory);
+        self
+    }
+
+    /// Puts a file into a granted directory.
+    pub fn file(self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.disk.write(path, bytes);
         self
     }
 
@@ -132,7 +162,7 @@ impl TestHost {
 
         let plugins: Vec<_> = self.others.into_iter().chain([subject, &bench::OBSERVER]).collect();
         let catalog = Catalog::of(&plugins).map_err(|problems| listed(&problems))?;
-        let parts = Parts { catalog, settings, store, bench, http: self.http };
+        let parts = Parts { catalog, settings, store, bench, http: self.http, sockets: self.sockets, disk: self.disk };
         RunningPlugin::start(parts, subject.plugin_name()).await
     }
 }

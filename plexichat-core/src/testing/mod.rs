@@ -5,6 +5,7 @@ mod bench;
 pub mod clock;
 pub mod compliance;
 pub mod conformance;
+pub mod disk;
 mod ends;
 mod fault;
 mod files;
@@ -12,6 +13,7 @@ mod host;
 pub mod http;
 pub mod logs;
 mod running;
+pub mod sockets;
 
 use std::future::Future;
 

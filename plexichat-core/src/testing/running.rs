@@ -10,8 +10,10 @@ use serde_json::Value;
 use super::TestResult;
 use super::bench::Bench;
 use super::clock::TestClock;
+use super::disk::TestDisk;
 use super::ends::{Ends, RETRY};
 use super::http::RecordingHttp;
+use super::sockets::RecordingSockets;
 use crate::catalog::Catalog;
 use crate::descriptor::{Instance, Registered};
 use crate::dispatch::Dispatcher;
@@ -39,6 +41,8 @@ pub(super) struct Parts {
     pub(super) store: Arc<MemoryStore>,
     pub(super) bench: Arc<Bench>,
     pub(super) http: Arc<RecordingHttp>,
+    pub(super) sockets: Arc<RecordingSockets>,
+    pub(super) disk: Arc<TestDisk>,
 }
 
 /// A plugin that runs, in a room with people. It stops when this is dropped.
@@ -48,6 +52,8 @@ pub struct RunningPlugin<P> {
     store: Arc<MemoryStore>,
     bench: Arc<Bench>,
     http: Arc<RecordingHttp>,
+    sockets: Arc<RecordingSockets>,
+    disk: Arc<TestDisk>,
     ends: Arc<Ends>,
     room: RoomId,
     people: Mutex<Vec<Actor>>,
@@ -57,7 +63,7 @@ pub struct RunningPlugin<P> {
 
 impl<P: Registered> RunningPlugin<P> {
     pub(super) async fn start(parts: Parts, name: PluginName) -> TestResult<Self> {
-        let Parts { catalog, settings, store, bench, http } = parts;
+        let Parts { catalog, settings, store, bench, http, sockets, disk } = parts;
         let ends = Arc::new(Ends::default());
         let ports = Ports {
             plugins: store.clone(),
@@ -66,6 +72,8 @@ impl<P: Registered> RunningPlugin<P> {
             users: store.clone(),
             http: http.clone(),
             ai: store.clone(),
+            sockets: sockets.clone(),
+            files: disk.clone(),
             clock: bench.clock.clone(),
             fanout: ends.clone(),
             outbox: ends.clone(),
@@ -74,7 +82,8 @@ impl<P: Registered> RunningPlugin<P> {
         let worker = tokio::spawn(ends.clone().tell(Dispatcher::clone(&host.dispatcher).with_retry(RETRY)));
         let room = store.create_room();
         let people = Mutex::default();
-        let running = Self { name, host, store, bench, http, ends, room, people, worker, plugin: PhantomData };
+        let running =
+            Self { name, host, store, bench, http, sockets, disk, ends, room, people, worker, plugin: PhantomData };
         running.host.manager.start_all().await?;
         running.check_runs()?;
         Ok(running)
@@ -246,6 +255,16 @@ impl<P: Registered> RunningPlugin<P> {
     /// What it asked for over HTTP.
     pub fn http(&self) -> &RecordingHttp {
         &self.http
+    }
+
+    /// Where it connected to over plain sockets.
+    pub fn sockets(&self) -> &RecordingSockets {
+        &self.sockets
+    }
+
+    /// The files that it may read: change them as an operator would.
+    pub fn disk(&self) -> &TestDisk {
+        &self.disk
     }
 
     /// The store, for another host to go on with.

@@ -25,6 +25,8 @@ use crate::Bundle;
 use crate::auth::{Authenticator, FirstAdministrator, SignIn, first_administrator};
 use crate::backup;
 use crate::data_dir::DataDir;
+use crate::directories::Directories;
+use crate::egress::socket::SocketEgress;
 use crate::egress::{Egress, Reach};
 use crate::files::{self, Files};
 use crate::http::accept::Service;
@@ -111,6 +113,8 @@ async fn serve(
     let files = Files::open(data_dir.path(), store.clone(), settings.server.files, kept)
         .map_err(|error| Failure::cannot_work(error.to_string()).hint("the server's user must own what is in it"))?;
     let egress = Egress::new(reach(&settings)).map_err(|error| Failure::new(error.to_string()))?;
+    let sockets = SocketEgress::new(reach(&settings));
+    let directories = Directories::new(directories(&settings));
     let bundle = BundleInfo::of(linked);
     let version = bundle.version.clone();
     let public_url = settings.server.public_url.clone();
@@ -131,6 +135,8 @@ async fn serve(
             storage: Arc::new(store.clone()),
             users: Arc::new(store.clone()),
             http: Arc::new(egress),
+            sockets: Arc::new(sockets),
+            files: Arc::new(directories),
             clock: Arc::new(SystemClock),
             ai: Arc::new(store.clone()),
             fanout: Arc::new(hub.clone()),
@@ -371,4 +377,9 @@ fn reach(settings: &Settings) -> std::collections::HashMap<PluginName, Reach> {
         (name.clone(), reach)
     });
     reach.collect()
+}
+
+/// The directories in which the settings let each plugin read.
+fn directories(settings: &Settings) -> std::collections::HashMap<PluginName, Vec<std::path::PathBuf>> {
+    settings.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.directories.clone())).collect()
 }

@@ -47,6 +47,8 @@ impl Fixture {
             storage: Arc::new(store.clone()),
             users: Arc::new(store.clone()),
             http: Arc::new(Egress::new(Default::default()).unwrap()),
+            sockets: Arc::new(crate::egress::socket::SocketEgress::new(Default::default())),
+            files: Arc::new(crate::directories::Directories::new(Default::default())),
             clock: Arc::new(SystemClock),
             ai: Arc::new(store.clone()),
             fanout: Arc::new(hub.clone()),
