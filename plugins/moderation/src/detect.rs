@@ -6,6 +6,8 @@ mod card;
 mod email;
 #[cfg(test)]
 mod harmless;
+#[cfg(test)]
+mod hostile;
 mod iban;
 mod ip;
 mod jwt;
@@ -189,19 +191,29 @@ fn begins_word(text: &str, at: usize) -> bool {
     match before(text, at) {
         Some(b'n' | b'r' | b't') if at >= 2 && bytes[at - 2] == b'\\' => true,
         Some(byte) if byte.is_ascii_hexdigit() && at >= 3 && bytes[at - 3] == b'%' => bytes[at - 2].is_ascii_hexdigit(),
-        Some(byte) => !is_word(byte),
+        Some(byte) if byte.is_ascii() => !is_word(byte),
+        Some(_) => !text[..at].ends_with(is_foreign_letter),
         None => true,
     }
 }
 
 /// Whether nothing that belongs to a word stands behind this place.
 fn ends_word(text: &str, at: usize) -> bool {
-    text.as_bytes().get(at).is_none_or(|byte| !is_word(*byte))
+    match text.as_bytes().get(at) {
+        Some(byte) if byte.is_ascii() => !is_word(*byte),
+        Some(_) => !text[at..].starts_with(is_foreign_letter),
+        None => true,
+    }
 }
 
-/// Letters of other alphabets belong to words too: each of their bytes is above ASCII.
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Letters of scripts that set words apart by spaces: Latin, Greek, Cyrillic. Chinese and others do not, so there a number
+/// begins right behind a letter.
+fn is_foreign_letter(character: char) -> bool {
+    !character.is_ascii() && character.is_alphabetic() && character < '\u{530}'
 }
 
 /// Where the run of such bytes ends that begins here.
@@ -253,6 +265,7 @@ mod tests {
             ("abc", 1, false),
             (r"a\nbc", 3, true),
             ("%3Dbc", 3, true),
+            ("号b", 3, true),
             ("äb", 2, false),
         ] {
             assert_eq!(begins_word(text, at), begins, "{text:?}");

@@ -73,12 +73,12 @@ fn value(text: &str, name_end: usize) -> Option<Value> {
     at += usize::from(bytes.get(at) == Some(&b'\\'));
     let quoted = quote(at);
     let begin = at + usize::from(quoted.is_some());
-    let end = match quoted {
-        Some(quote) => run_end(text, begin, |byte| byte != quote && byte != b'\\' && byte >= b' '),
-        None => run_end(text, begin, |byte| {
-            byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`' | b',' | b';' | b'&')
-        }),
+    let is_part = |byte: u8| match quoted {
+        Some(quote) => byte != quote && byte != b'\\' && byte >= b' ',
+        None => byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`' | b',' | b';' | b'&'),
     };
+    // More than the longest value is as good as all: then the next name may stand in it.
+    let end = begin + bytes[begin..].iter().take(VALUE_MAX + 1).take_while(|byte| is_part(**byte)).count();
     let end = match quoted {
         Some(_) => end,
         None => begin + text[begin..end].trim_end_matches(['.', '!', '?', ')', ']', '}', '>', ':']).len(),

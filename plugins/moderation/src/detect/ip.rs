@@ -2,11 +2,12 @@
 //! (loopback, private networks, documentation).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 use super::{Detector, Found, before, is_word};
 
-/// The longest address as text.
-const LENGTH_MAX: usize = 45;
+/// The shortest address as text, and the longest with a port.
+const LENGTHS: RangeInclusive<usize> = 7..=51;
 
 pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
@@ -21,17 +22,22 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
         while bytes.get(at).is_some_and(|byte| is_part(*byte)) {
             at += 1;
         }
-        let is_apart = !before(text, start).is_some_and(|byte| is_word(byte) || matches!(byte, b'-' | b'/' | b'@'))
-            && !bytes.get(at).is_some_and(|byte| is_word(*byte) || *byte == b'-');
         // A port is no part of it, and neither is the full stop of a sentence.
         let run = text[start..at].trim_end_matches(['.', ':']);
-        if is_apart
-            && run.len() <= LENGTH_MAX + 6
+        if LENGTHS.contains(&run.len())
+            && is_apart(text, start, at)
             && let Some(length) = address(run)
         {
             found.push(Found { detector: Detector::IpAddress, name: "ip_address", range: start..start + length });
         }
     }
+}
+
+/// Whether nothing stands beside the run that makes it another thing.
+fn is_apart(text: &str, start: usize, end: usize) -> bool {
+    let before = before(text, start).is_some_and(|byte| is_word(byte) || matches!(byte, b'-' | b'/' | b'@'));
+    let behind = text.as_bytes().get(end).is_some_and(|byte| is_word(*byte) || *byte == b'-');
+    !before && !behind
 }
 
 /// How long the address is at the beginning of what is perhaps an address and a port.

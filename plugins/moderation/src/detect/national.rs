@@ -1,13 +1,15 @@
 //! Finds national ids whose check digits and structure make them certain; one function each. Ids with one weak check digit,
 //! or none, are left out.
 
+use std::ops::RangeInclusive;
+
 use super::{Detector, Found, begins_word, ends_word};
 
 /// The fewest digits of any: an Italian tax code has seven.
 pub(super) const DIGITS_MIN: usize = 7;
 
-/// The longest of all as it is written, with separators.
-const LENGTH_MAX: usize = 24;
+/// The shortest and the longest of all as they are written, with separators.
+const LENGTHS: RangeInclusive<usize> = 11..=18;
 
 /// Whether this word is one; its letters are upper-case.
 type Is = fn(&[u8]) -> bool;
@@ -35,7 +37,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
         }
         let run = text[start..at].trim_end_matches(['-', '.', '+']);
         let end = start + run.len();
-        if run.len() > LENGTH_MAX || !begins_word(text, start) || !ends_word(text, end) {
+        if !LENGTHS.contains(&run.len()) || !begins_word(text, start) || !ends_word(text, end) {
             continue;
         }
         let word = run.to_ascii_uppercase();

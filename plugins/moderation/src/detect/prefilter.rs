@@ -51,7 +51,7 @@ pub(super) fn find(text: &str, wanted: Wanted, guess: Guess, found: &mut Vec<Fou
     }
     // A run that was looked at is not looked at again for the same kind from a later beginning inside it, so each byte is
     // read a few times at most, whatever the text is.
-    let mut done = [0; Detector::ALL.len() + token::TOKENS.len()];
+    let mut done = [0; Detector::ALL.len() + private_key::BEGINNINGS.len() + token::TOKENS.len()];
     for hit in PREFILTER.automaton.find_overlapping_iter(text) {
         let begins = PREFILTER.begins[hit.pattern().as_usize()];
         let detector = match begins {
@@ -61,7 +61,8 @@ pub(super) fn find(text: &str, wanted: Wanted, guess: Guess, found: &mut Vec<Fou
             Begins::Assignment => Detector::Assignment,
         };
         let done = match begins {
-            Begins::Token(index) => &mut done[Detector::ALL.len() + index],
+            Begins::PrivateKey(index) => &mut done[Detector::ALL.len() + index],
+            Begins::Token(index) => &mut done[Detector::ALL.len() + private_key::BEGINNINGS.len() + index],
             _ => &mut done[detector as usize],
         };
         if !wanted.has(detector) || hit.start() < *done {

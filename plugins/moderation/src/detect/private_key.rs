@@ -12,6 +12,9 @@ pub(super) const BEGINNINGS: [(&str, &str); 3] = [
     ("age_secret_key", "AGE-SECRET-KEY-1"),
 ];
 
+/// What stands before the key in PuTTY's format.
+const PUTTY_KEY: &str = "Private-Lines:";
+
 /// The longest label of a PEM block, such as `OPENSSH PRIVATE KEY`.
 const LABEL_MAX: usize = 64;
 
@@ -31,6 +34,8 @@ pub(super) fn at(text: &str, start: usize, beginning: usize) -> Looked {
     };
     match range {
         Some(range) => Looked { upto: range.end, found: Some((name, range)) },
+        // Looking for the rest of PuTTY's format goes to the text's end: once is enough.
+        None if beginning == 1 && !text[body..].contains(PUTTY_KEY) => Looked { found: None, upto: text.len() },
         None => Looked::NOTHING,
     }
 }
@@ -64,7 +69,7 @@ fn has_content(rest: &str) -> bool {
 /// `PuTTY-User-Key-File-3: ssh-ed25519` to its MAC, or to the text's end.
 fn putty(text: &str, start: usize, body: usize) -> Option<Range<usize>> {
     let version = run_end(text, body, |byte| byte.is_ascii_digit());
-    if version == body || !text[version..].starts_with(':') || !text[version..].contains("Private-Lines:") {
+    if version == body || !text[version..].starts_with(':') || !text[version..].contains(PUTTY_KEY) {
         return None;
     }
     let end = text[version..].find("Private-MAC:").map(|mac| version + mac + "Private-MAC:".len());
