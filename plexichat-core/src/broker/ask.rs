@@ -118,7 +118,7 @@ impl Broker {
             if tries >= TRIES || !error.kind().retryable() || pause > PAUSE_MAX {
                 return Err(error);
             }
-            self.clock.sleep(pause).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -15,6 +15,9 @@ use crate::message::Time;
 /// How long a provider's models are remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
+/// How long it is remembered that a provider could not say: not every request is to wait for one that is down.
+const FAILURE_REMEMBERED: Duration = Duration::from_secs(5);
+
 /// The models of each provider as it told them last, for each instance.
 #[derive(Default)]
 pub(super) struct Known(Mutex<BTreeMap<PluginName, Told>>);
@@ -23,7 +26,7 @@ struct Told {
     /// A new instance may serve others.
     instance: usize,
     at: Time,
-    models: Arc<[Model]>,
+    models: Result<Arc<[Model]>, AiError>,
 }
 
 /// A provider, and its own name for the model.
@@ -86,10 +89,11 @@ impl Broker {
             let known = self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
             let told = known.get(plugin.name()).filter(|told| {
                 let age = now.as_micros().saturating_sub(told.at.as_micros());
-                told.instance == instance && (0..REMEMBERED.as_micros() as i64).contains(&age)
+                let remembered = if told.models.is_ok() { REMEMBERED } else { FAILURE_REMEMBERED };
+                told.instance == instance && (0..remembered.as_micros() as i64).contains(&age)
             });
             if let Some(told) = told {
-                return Ok(told.models.clone());
+                return told.models.clone();
             }
         }
         let asked = plugin.call("models", plugin.timeouts().connect, |instance| {
@@ -100,10 +104,11 @@ impl Broker {
                 }
             })
         });
-        let models: Arc<[Model]> = asked.await.map_err(|error| lost(plugin, &error))??.into();
+        let answer = asked.await.map_err(|error| lost(plugin, &error)).and_then(|answer| answer);
+        let models = answer.map(Arc::from);
         let told = Told { instance, at: now, models: models.clone() };
         self.known.0.lock().unwrap_or_else(PoisonError::into_inner).insert(plugin.name().clone(), told);
-        Ok(models)
+        models
     }
 
     /// The provider of one name: `plugin/model`, or `plugin` for the first model of it that chats.

@@ -141,6 +141,11 @@ impl MemoryStore {
         self.data().refusal = refusal;
     }
 
+    /// What models were asked, in the order in which it ended.
+    pub fn usage(&self) -> Vec<UsageRecord> {
+        self.data().usage.clone()
+    }
+
     fn data(&self) -> MutexGuard<'_, Data> {
         // No code of others runs under this lock, so a poisoned one still guards whole data.
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
