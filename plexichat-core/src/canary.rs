@@ -26,6 +26,8 @@ pub enum CanaryKind {
     Message(String),
     /// A file's content, for `scan_file`.
     File(Vec<u8>),
+    /// A whole answer of a model, for `scan_reply`.
+    Reply(String),
 }
 
 impl Canary {
@@ -39,11 +41,17 @@ impl Canary {
         Self { name: name.into(), kind: CanaryKind::File(bytes.into()) }
     }
 
+    /// A model's whole answer with this text.
+    pub fn reply(name: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), kind: CanaryKind::Reply(text.into()) }
+    }
+
     /// The hook that is shown it.
     pub fn hook(&self) -> Hook {
         match self.kind {
             CanaryKind::Message(_) => Hook::ScanMessage,
             CanaryKind::File(_) => Hook::ScanFile,
+            CanaryKind::Reply(_) => Hook::ScanReply,
         }
     }
 
@@ -64,6 +72,7 @@ impl fmt::Debug for Canary {
         let kind = match self.kind {
             CanaryKind::Message(_) => "message",
             CanaryKind::File(_) => "file",
+            CanaryKind::Reply(_) => "reply",
         };
         write!(formatter, "Canary({}, a {kind})", self.name)
     }

@@ -79,7 +79,7 @@ pub struct Package {
 pub enum Role {
     /// Answers prompts.
     AiProvider,
-    /// Judges messages and files.
+    /// Judges messages, files, answers of models and attempts to sign in.
     Security,
     /// Adds routes and pages.
     Interface,
@@ -107,6 +107,10 @@ pub enum Hook {
     ScanMessage,
     /// `Security::scan_file`.
     ScanFile,
+    /// `Security::scan_reply`.
+    ScanReply,
+    /// `Security::check_login`.
+    CheckLogin,
 }
 
 /// The largest file that a scanner is asked about where its attribute says nothing: 50 MiB.
@@ -117,7 +121,8 @@ const BYTES_A_SECOND: u64 = 10 << 20;
 
 impl Hook {
     /// Every hook there is.
-    pub const ALL: &'static [Hook] = &[Hook::RewriteMessage, Hook::ScanMessage, Hook::ScanFile];
+    pub const ALL: &'static [Hook] =
+        &[Hook::RewriteMessage, Hook::ScanMessage, Hook::ScanFile, Hook::ScanReply, Hook::CheckLogin];
 
     /// The method's name.
     pub const fn as_str(self) -> &'static str {
@@ -125,14 +130,18 @@ impl Hook {
             Self::RewriteMessage => "rewrite_message",
             Self::ScanMessage => "scan_message",
             Self::ScanFile => "scan_file",
+            Self::ScanReply => "scan_reply",
+            Self::CheckLogin => "check_login",
         }
     }
 
     /// The policy where the attribute says nothing.
     pub const fn default_policy(self) -> HookPolicy {
         let (timeout, max_bytes) = match self {
-            Self::RewriteMessage | Self::ScanMessage => (Duration::from_millis(500), None),
             Self::ScanFile => (Duration::from_secs(10), Some(MAX_BYTES)),
+            Self::RewriteMessage | Self::ScanMessage | Self::ScanReply | Self::CheckLogin => {
+                (Duration::from_millis(500), None)
+            }
         };
         HookPolicy { timeout, max_bytes, on_error: FailMode::Closed, required: false, before: &[], after: &[] }
     }
@@ -140,16 +149,16 @@ impl Hook {
     /// The longest time that an attribute or an operator may give the hook.
     pub const fn timeout_max(self) -> Duration {
         match self {
-            Self::RewriteMessage | Self::ScanMessage => Duration::from_secs(5),
             Self::ScanFile => Duration::from_secs(60),
+            Self::RewriteMessage | Self::ScanMessage | Self::ScanReply | Self::CheckLogin => Duration::from_secs(5),
         }
     }
 
     /// What a call about so many bytes may take beyond its timeout: a second for each 10 MiB of a file.
     pub const fn extra_time(self, bytes: u64) -> Duration {
         match self {
-            Self::RewriteMessage | Self::ScanMessage => Duration::ZERO,
             Self::ScanFile => Duration::from_secs(bytes / BYTES_A_SECOND),
+            Self::RewriteMessage | Self::ScanMessage | Self::ScanReply | Self::CheckLogin => Duration::ZERO,
         }
     }
 }
@@ -172,7 +181,7 @@ pub struct HookPolicy {
     pub max_bytes: Option<u64>,
     /// What happens when the call fails or takes too long.
     pub on_error: FailMode,
-    /// Whether messages are refused while the plugin is disabled, and disabling it through the API is refused.
+    /// Whether what it judges is refused while the plugin is disabled, and disabling it through the API is refused.
     pub required: bool,
     /// Plugins whose same hook runs after this one.
     pub before: &'static [&'static str],

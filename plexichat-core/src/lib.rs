@@ -43,6 +43,7 @@ pub mod incident;
 pub mod isolation;
 #[cfg(feature = "host")]
 pub mod lifecycle;
+pub mod login;
 #[cfg(feature = "host")]
 pub mod manager;
 pub mod manifest;
@@ -56,6 +57,7 @@ pub mod plugin;
 pub mod prelude;
 pub mod problem;
 pub mod registry;
+pub mod reply;
 pub mod schema;
 pub mod secret;
 #[cfg(feature = "host")]

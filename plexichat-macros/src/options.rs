@@ -30,8 +30,6 @@ pub(crate) struct Known<'a> {
     pub(crate) owner: &'a str,
     /// Their names.
     pub(crate) options: &'a [&'a str],
-    /// Names of options that are still to come: read, so that a better message can be given, and not offered.
-    pub(crate) later: &'a [&'a str],
 }
 
 /// The parts between top-level commas; an empty part at the end is none.
@@ -50,7 +48,7 @@ pub(crate) fn split(tokens: TokenStream) -> Vec<TokenStream> {
 
 /// Every option that can be read; the others are mistakes.
 pub(crate) fn entries(tokens: TokenStream, known: &Known<'_>, errors: &Errors) -> Vec<Entry> {
-    let Known { owner, options, later } = known;
+    let Known { owner, options } = known;
     let mut seen: Vec<Ident> = Vec::new();
     let parts = split(tokens).into_iter().filter_map(|part| match entry(part.clone()) {
         Some(entry) => Some(entry),
@@ -67,7 +65,7 @@ pub(crate) fn entries(tokens: TokenStream, known: &Known<'_>, errors: &Errors) -
     });
     let known_parts = parts.filter(|entry| {
         let name = entry.name.to_string();
-        if !options.contains(&name.as_str()) && !later.contains(&name.as_str()) {
+        if !options.contains(&name.as_str()) {
             errors.under(&entry.name, suggest::unknown_of("option", &name, owner, options));
             return false;
         }

@@ -51,7 +51,7 @@ pub(crate) const ROLES: &[Role] = &[
         constant: "PLEXICHAT_SECURITY",
         hooks: SECURITY_HOOKS,
         asynchronous: &[],
-        plain: &["canaries"],
+        plain: &["canaries", "reply_mode"],
     },
 ];
 
@@ -98,10 +98,9 @@ pub(crate) const SECURITY_HOOKS: &[Hook] = &[
     },
     Hook { method: "scan_message", variant: "ScanMessage", timeout_max: 5_000, waits: "message", sees_files: false },
     Hook { method: "scan_file", variant: "ScanFile", timeout_max: 60_000, waits: "file", sees_files: true },
+    Hook { method: "scan_reply", variant: "ScanReply", timeout_max: 5_000, waits: "answer", sees_files: false },
+    Hook { method: "check_login", variant: "CheckLogin", timeout_max: 5_000, waits: "login", sees_files: false },
 ];
-
-/// Hooks that have a name and no method yet.
-pub(crate) const LATER_HOOKS: &[&str] = &["scan_reply"];
 
 /// What can happen to a message when a hook fails: the word in the attribute and the variant.
 pub(crate) const FAIL_MODES: &[(&str, &str)] = &[("closed", "Closed"), ("open", "Open"), ("quarantine", "Quarantine")];

@@ -1,8 +1,8 @@
 //! A running plugin as the rest of the host sees it: its name, and the way to call it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -13,6 +13,7 @@ use crate::cause::Cause;
 use crate::descriptor::{Descriptor, Hook, Instance};
 use crate::id::PluginName;
 use crate::incident::{Counters, LastError};
+use crate::reply::ReplyMode;
 use crate::settings::{IsolationLevel, Timeouts};
 
 /// A running instance of a plugin. Every call goes through its guard.
@@ -24,6 +25,8 @@ pub struct PluginHandle {
     timeouts: Timeouts,
     /// The hooks that let a sample pass which they must object to, a bit for each.
     blind: AtomicU8,
+    /// How it wants to see answers of models, once it was asked.
+    reply_mode: OnceLock<ReplyMode>,
 }
 
 impl PluginHandle {
@@ -34,7 +37,7 @@ impl PluginHandle {
         guard: Arc<Guard>,
         timeouts: Timeouts,
     ) -> Self {
-        Self { descriptor, instance, scope, guard, timeouts, blind: AtomicU8::new(0) }
+        Self { descriptor, instance, scope, guard, timeouts, blind: AtomicU8::new(0), reply_mode: OnceLock::new() }
     }
 
     /// The plugin's name.
@@ -89,6 +92,23 @@ impl PluginHandle {
             false => self.blind.fetch_and(!bit(hook), Ordering::AcqRel),
         };
         (before & bit(hook) != 0) != blind
+    }
+
+    /// How the scanner wants to see answers of models: asked once. One that cannot say is shown the whole answer.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn reply_mode(&self) -> ReplyMode {
+        if let Some(mode) = self.reply_mode.get() {
+            return *mode;
+        }
+        let asked = self.call("reply_mode", Hook::ScanReply.default_policy().timeout, |instance| {
+            Box::pin(async move { instance.security().map(|security| security.reply_mode()).unwrap_or_default() })
+        });
+        match asked.await {
+            Ok(mode) => *self.reply_mode.get_or_init(|| mode),
+            Err(_) => ReplyMode::Buffer,
+        }
     }
 
     /// Calls the plugin. `what` names the call in the log. A call that returns an error that blames the plugin counts as a

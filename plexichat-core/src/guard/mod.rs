@@ -70,6 +70,12 @@ impl Blame for () {
     }
 }
 
+impl Blame for crate::reply::ReplyMode {
+    fn blame(&self) -> Option<String> {
+        None
+    }
+}
+
 impl Blame for crate::plugin::Health {
     fn blame(&self) -> Option<String> {
         None

@@ -16,6 +16,7 @@ use crate::guard::{Blame, PluginHandle};
 use crate::id::{FileId, MessageId, PluginName, RoomId};
 use crate::incident::Fault;
 use crate::message::{Actor, MessageView, Origin, ScanError, Verdict};
+use crate::reply::ReplyView;
 
 /// How often every scanner is tried.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -166,6 +167,7 @@ fn missed(plugin: &PluginHandle, hook: Hook, canary: &str) -> Missed {
 async fn show(plugin: &PluginHandle, hook: &RunningHook, canary: &Canary) -> Option<bool> {
     let asked = match canary.kind.clone() {
         CanaryKind::Message(text) => ask_message(plugin, hook.timeout, text).await,
+        CanaryKind::Reply(text) => ask_reply(plugin, hook.timeout, text).await,
         CanaryKind::File(bytes) => ask_file(plugin, hook.timeout, canary.name.clone().into_owned(), bytes).await,
     };
     asked.map(|verdict| !matches!(verdict, Verdict::Allow))
@@ -187,6 +189,20 @@ async fn ask_message(plugin: &PluginHandle, timeout: Duration, text: String) -> 
             };
             match instance.security() {
                 Some(security) => security.scan_message(&message).await,
+                None => Ok::<_, ScanError>(Verdict::Allow),
+            }
+        })
+    });
+    call.await.ok()?.ok()
+}
+
+async fn ask_reply(plugin: &PluginHandle, timeout: Duration, text: String) -> Option<Verdict> {
+    let call = plugin.call(Hook::ScanReply.as_str(), timeout, move |instance| {
+        Box::pin(async move {
+            let author = Actor::system();
+            let reply = ReplyView::new(&author, &author, &text, 0);
+            match instance.security() {
+                Some(security) => security.scan_reply(&reply).await,
                 None => Ok::<_, ScanError>(Verdict::Allow),
             }
         })

@@ -165,7 +165,6 @@ fn what_does_not_fit_the_shape() {
             /hooks/0/required: is required and missing (Whether messages are refused while the plugin is disabled)
             /hooks/0/before: is required and missing (Plugins whose same hook runs after this one)
             /hooks/0/after: is required and missing (Plugins whose same hook runs before this one)
-            /hooks/0/hook: expected one of `rewrite_message`, `scan_message`, `scan_file`
             /hooks/0/timeout_ms: must be at least 0"#]],
     );
     check_with(

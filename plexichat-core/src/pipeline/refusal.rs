@@ -92,6 +92,14 @@ pub enum Refusal {
         /// Why.
         finding: Finding,
     },
+    /// A scanner objects to an attempt to sign in.
+    #[error("`{plugin}` does not let you in: {}", finding.code)]
+    LoginRejected {
+        /// Which.
+        plugin: PluginName,
+        /// Why.
+        finding: Finding,
+    },
     /// A hook that must have its say could not.
     #[error("the {hook} hook of `{plugin}` is not available", hook = hook.as_str())]
     ScannerUnavailable {
@@ -129,6 +137,7 @@ impl Refusal {
             Self::TooLarge { .. } => "message_too_large",
             Self::TooFast { .. } => "rate_limited",
             Self::Rejected { .. } => "rejected",
+            Self::LoginRejected { .. } => "login_rejected",
             Self::ScannerUnavailable { .. } => "scanner_unavailable",
             Self::TooDeep { .. } => "cause_too_deep",
             Self::Store(StoreError::Full) => "storage_full",
@@ -141,7 +150,12 @@ impl Refusal {
         match self {
             Self::Invalid(_) | Self::Rejected { .. } | Self::AttachmentInfected { .. } | Self::TooDeep { .. } => 422,
             Self::NoRoom | Self::NoMessage => 404,
-            Self::Forbidden | Self::NotAuthor | Self::NotModerator | Self::NotJudge | Self::OwnMessage => 403,
+            Self::Forbidden
+            | Self::NotAuthor
+            | Self::NotModerator
+            | Self::NotJudge
+            | Self::OwnMessage
+            | Self::LoginRejected { .. } => 403,
             Self::Stale { .. } => 412,
             Self::Held
             | Self::NotHeld
@@ -160,6 +174,7 @@ impl Refusal {
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Rejected { .. } => Some("change the message and send it again"),
+            Self::LoginRejected { .. } => Some("an operator can tell you why, and let you in"),
             Self::ScannerUnavailable { .. } => {
                 Some("try again later; an operator sees the reason in `plexichat plugin list`")
             }
@@ -197,7 +212,8 @@ impl From<Refusal> for PluginError {
             | Refusal::NotAuthor
             | Refusal::NotModerator
             | Refusal::NotJudge
-            | Refusal::OwnMessage => ErrorKind::Permission,
+            | Refusal::OwnMessage
+            | Refusal::LoginRejected { .. } => ErrorKind::Permission,
             refusal if refusal.retryable() => ErrorKind::Transient,
             _ => ErrorKind::Input,
         };

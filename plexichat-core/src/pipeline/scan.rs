@@ -140,8 +140,8 @@ pub(super) enum Unanswered {
 }
 
 impl Unanswered {
-    /// Of a message, which is always readable: a scanner that says otherwise failed.
-    fn failure(self) -> Failure {
+    /// Of what is no file, and so always readable: a scanner that says otherwise failed.
+    pub(super) fn failure(self) -> Failure {
         match self {
             Self::Failed(failure) => failure,
             Self::Unreadable(_) => Failure::Error,

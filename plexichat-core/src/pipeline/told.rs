@@ -2,7 +2,7 @@
 
 use super::message::Message;
 use super::refusal::Refusal;
-use crate::event::catalog::{MessageFlagged, MessageQuarantined, MessageRejected};
+use crate::event::catalog::{MessageFlagged, MessageQuarantined, MessageRejected, SecurityAlert};
 use crate::event::{Event, Payload};
 use crate::id::PluginName;
 use crate::message::{Finding, MessageState};
@@ -25,6 +25,12 @@ pub(super) fn rejected<S>(message: &Message<S>, refusal: &Refusal) -> Option<Eve
     let Refusal::Rejected { plugin, finding } = refusal else { return None };
     let (room, author, code) = (message.room_id(), message.author().clone(), refusal.code().to_owned());
     Some(about(message, MessageRejected::new(room, author, code, plugin.clone(), finding.clone())))
+}
+
+/// What a scanner found in something that is no message.
+pub(super) fn alert(severity: &str, plugin: &PluginName, finding: &Finding, subject: String) -> SecurityAlert {
+    let (code, detail) = (finding.code.clone(), finding.detail.clone());
+    SecurityAlert::new(severity.to_owned(), Some(plugin.clone()), code, subject, detail)
 }
 
 /// An event about a message, done by its author.

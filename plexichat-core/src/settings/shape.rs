@@ -109,6 +109,8 @@ struct Hooks {
     rewrite_message: Option<Hook>,
     scan_message: Option<Hook>,
     scan_file: Option<FileHook>,
+    scan_reply: Option<Hook>,
+    check_login: Option<Hook>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -13,11 +13,13 @@ use crate::descriptor::{Descriptor, Hook, Instance, Role};
 use crate::error::{PluginError, Result};
 use crate::event::Event;
 use crate::file::{FileBody, FileMeta};
+use crate::login::LoginAttempt;
 use crate::message::{MessagePatch, MessageView, ScanError, Verdict};
 use crate::plugin::Health;
 use crate::plugin::ai_provider::AiProvider;
 use crate::plugin::interface::{RouteAnswer, RouteCall};
 use crate::plugin::security::Security;
+use crate::reply::{ReplyMode, ReplyView};
 use crate::tool::{ToolAnswer, ToolCall};
 
 /// How a call goes wrong.
@@ -204,6 +206,26 @@ impl Security for Faulty {
         self.faults.strike_scan(Hook::ScanFile).await?;
         match self.instance.security() {
             Some(security) => security.scan_file(file, body).await,
+            None => Ok(Verdict::Allow),
+        }
+    }
+
+    async fn scan_reply(&self, reply: &ReplyView<'_>) -> std::result::Result<Verdict, ScanError> {
+        self.faults.strike_scan(Hook::ScanReply).await?;
+        match self.instance.security() {
+            Some(security) => security.scan_reply(reply).await,
+            None => Ok(Verdict::Allow),
+        }
+    }
+
+    fn reply_mode(&self) -> ReplyMode {
+        self.instance.security().map(|security| security.reply_mode()).unwrap_or_default()
+    }
+
+    async fn check_login(&self, attempt: &LoginAttempt) -> std::result::Result<Verdict, ScanError> {
+        self.faults.strike_scan(Hook::CheckLogin).await?;
+        match self.instance.security() {
+            Some(security) => security.check_login(attempt).await,
             None => Ok(Verdict::Allow),
         }
     }

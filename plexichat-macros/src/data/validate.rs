@@ -10,10 +10,10 @@ use crate::errors::Errors;
 use crate::options::{self, Entry, Known, Value};
 
 /// The rules of a field.
-const RULES: Known<'_> = Known { owner: "`#[garde]`", options: RULE_NAMES, later: &[] };
+const RULES: Known<'_> = Known { owner: "`#[garde]`", options: RULE_NAMES };
 
 /// The rules of a whole type.
-const WHOLE: Known<'_> = Known { owner: "`#[garde]` on a type", options: &["custom", "allow_unvalidated"], later: &[] };
+const WHOLE: Known<'_> = Known { owner: "`#[garde]` on a type", options: &["custom", "allow_unvalidated"] };
 
 const RULE_NAMES: &[&str] = &[
     "range",
@@ -249,7 +249,7 @@ fn bounds(entry: Entry, modes: &[&str], errors: &Errors) -> Option<Bounds> {
     let known: Vec<&str> = ["min", "max", "equal"].iter().chain(modes).copied().collect();
     let mut bounds = Bounds { min: None, max: None, mode: None };
     let mut equal = None;
-    let known = Known { owner: &format!("`{name}`"), options: &known, later: &[] };
+    let known = Known { owner: &format!("`{name}`"), options: &known };
     for part in options::entries(group.stream(), &known, errors) {
         let word = part.name.to_string();
         match (word.as_str(), part.value) {

@@ -8,7 +8,7 @@ use crate::names;
 use crate::options::{self, Known};
 use crate::words::CUSTOM_PREFIX;
 
-const OPTIONS: Known<'_> = Known { owner: "`#[plexichat::event]`", options: &["schema_version"], later: &[] };
+const OPTIONS: Known<'_> = Known { owner: "`#[plexichat::event]`", options: &["schema_version"] };
 
 /// Where the attribute stands.
 pub(crate) const PLACE: &str = "`#[plexichat::event(\"name\")]` stands on the struct or enum that is the event's data";

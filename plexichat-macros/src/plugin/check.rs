@@ -77,16 +77,7 @@ impl Spec {
 
     fn policy(&self, policy: Policy, errors: &Errors) -> Option<HookPolicy> {
         let option = policy.hook.to_string();
-        let Some(hook) = words::SECURITY_HOOKS.iter().find(|hook| hook.method == option) else {
-            errors.under(
-                &policy.hook,
-                format!(
-                    "this version of the SDK does not have the hook `{option}` yet; there are {}",
-                    suggest::list(&words::SECURITY_HOOKS.iter().map(|hook| hook.method).collect::<Vec<_>>())
-                ),
-            );
-            return None;
-        };
+        let hook = words::SECURITY_HOOKS.iter().find(|hook| hook.method == option)?;
         if !self.provides.iter().any(|role| role == "Security") {
             errors.under(
                 &policy.hook,

@@ -23,8 +23,9 @@ const OPTIONS: Known<'_> = Known {
         "rewrite_message",
         "scan_message",
         "scan_file",
+        "scan_reply",
+        "check_login",
     ],
-    later: words::LATER_HOOKS,
 };
 
 const POLICY_OPTIONS: &[&str] = &["timeout", "on_error", "required", "before", "after"];
@@ -135,10 +136,6 @@ fn policy(entry: Entry, errors: &Errors) -> Policy {
         after: Vec::new(),
     };
     let name = policy.hook.to_string();
-    if words::LATER_HOOKS.contains(&name.as_str()) {
-        // `check` says that the hook is not there yet; what stands in the parentheses does not matter then.
-        return policy;
-    }
     let what = format!("`{}`", policy.hook);
     let crate::options::Value::List(group) = entry.value else {
         errors.under(
@@ -149,7 +146,7 @@ fn policy(entry: Entry, errors: &Errors) -> Policy {
     };
     let sees_files = words::SECURITY_HOOKS.iter().any(|hook| hook.method == name && hook.sees_files);
     let options = if sees_files { FILE_POLICY_OPTIONS } else { POLICY_OPTIONS };
-    let known = Known { owner: &what, options, later: &[] };
+    let known = Known { owner: &what, options };
     for entry in options::entries(group.stream(), &known, errors) {
         match entry.name.to_string().as_str() {
             "timeout" => policy.timeout = entry.text("200ms", errors),

@@ -96,7 +96,7 @@ fn every_mistake_is_found_at_once() {
         quote!(provides(Securty), permissions(NetworkAcess, Everything), core = "x", colour = "red", tags("A")),
         "plexichat-echo",
         expect![[r#"
-            unknown option `colour` of `#[plexichat::plugin]`; there are `provides`, `permissions`, `name`, `category`, `tags`, `core`, `requires`, `emits`, `absolute`, `rewrite_message`, `scan_message` and `scan_file`
+            unknown option `colour` of `#[plexichat::plugin]`; there are `provides`, `permissions`, `name`, `category`, `tags`, `core`, `requires`, `emits`, `absolute`, `rewrite_message`, `scan_message`, `scan_file`, `scan_reply` and `check_login`
             unknown role `Securty`; did you mean `Security`?
             unknown permission `NetworkAcess`; did you mean `NetworkAccess`?
             unknown permission `Everything`; there are `NetworkAccess`, `FileSystemRead`, `FileSystemWrite`, `UserDataAccess`, `PostMessages`, `AiAccess` and `AdminAccess`

@@ -93,9 +93,6 @@ fn role(block: &ItemImpl, errors: &Errors) -> Option<(Ident, &'static words::Rol
 }
 
 fn unknown_method(role: &words::Role, name: &str) -> String {
-    if words::LATER_HOOKS.contains(&name) {
-        return format!("this version of the SDK does not have the hook `{name}` yet");
-    }
     let known = role.methods();
     let unknown = suggest::unknown_of("method", name, &format!("`{}`", role.name), &known);
     match suggest::nearest(name, &known) {
