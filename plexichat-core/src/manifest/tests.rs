@@ -159,12 +159,13 @@ fn what_does_not_fit_the_shape() {
         /type: expected one of `ai_provider`, `security`, `interface`, `automation` (did you mean `security`?)"#]],
     );
     check_with(
-        json!({"hooks": [{"hook": "scan_reply", "timeout_ms": -1}], "name": "Echo"}),
+        json!({"hooks": [{"hook": "scan_everything", "timeout_ms": -1}], "name": "Echo"}),
         expect![[r#"
             /hooks/0/on_error: is required and missing (What happens when the call fails)
             /hooks/0/required: is required and missing (Whether messages are refused while the plugin is disabled)
             /hooks/0/before: is required and missing (Plugins whose same hook runs after this one)
             /hooks/0/after: is required and missing (Plugins whose same hook runs before this one)
+            /hooks/0/hook: expected one of `rewrite_message`, `scan_message`, `scan_file`, `scan_reply`, `check_login`
             /hooks/0/timeout_ms: must be at least 0"#]],
     );
     check_with(
