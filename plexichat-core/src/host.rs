@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::broker::{AiLedger, Broker};
+use crate::broker::{AiLedger, Broker, Quotas};
 use crate::capability::clock::Clock;
 use crate::capability::files::FilesPort;
 use crate::capability::http::HttpPort;
@@ -84,6 +84,7 @@ impl Host {
             ports.ai,
             ports.clock.clone(),
         ));
+        broker.set_quotas(Quotas::from(&settings.server.ai));
         let manager = PluginManager::new(ManagerParts {
             catalog,
             settings: ArcSwap::from_pointee(settings),

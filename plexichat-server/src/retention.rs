@@ -26,6 +26,7 @@ enum Kind {
     Messages,
     Audit,
     Changes,
+    AiUsage,
 }
 
 /// Removes what is old until the server stops.
@@ -65,6 +66,7 @@ async fn remove(store: &Store, settings: &Settings) -> Result<(), StoreError> {
         (Kind::Messages, "messages", kept.messages),
         (Kind::Audit, "audit", kept.audit),
         (Kind::Changes, "changes", Some(kept.changes)),
+        (Kind::AiUsage, "ai_usage", Some(kept.ai_usage)),
     ];
     for (kind, what, kept) in plan {
         let Some(kept) = kept else { continue };
@@ -75,6 +77,7 @@ async fn remove(store: &Store, settings: &Settings) -> Result<(), StoreError> {
                 Kind::Messages => store.remove_messages(before, BATCH).await?,
                 Kind::Audit => store.remove_audit_rows(before, BATCH).await?,
                 Kind::Changes => store.prune_changes(before, BATCH).await?,
+                Kind::AiUsage => store.remove_ai_usage(before, BATCH).await?,
             };
             removed += gone;
             if gone < u64::from(BATCH) {

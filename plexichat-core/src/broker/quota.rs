@@ -1,11 +1,13 @@
 //! Who may ask how much. Knows no provider.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::{Broker, Spender};
 use crate::ai::{AiError, AiErrorKind};
 use crate::id::RoomId;
 use crate::message::{Actor, Time};
+use crate::settings::AiSettings;
 
 /// Over which time quotas count: the last 24 hours.
 const WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,6 +25,19 @@ pub struct Quotas {
     pub room_requests: Option<u64>,
     /// The models to ask where neither the request nor the room names one, the first that answers.
     pub default_models: Vec<String>,
+}
+
+impl From<&AiSettings> for Quotas {
+    fn from(settings: &AiSettings) -> Self {
+        let limit = |limit: Option<NonZeroU64>| limit.map(NonZeroU64::get);
+        Self {
+            actor_tokens: limit(settings.person_tokens_per_day),
+            actor_requests: limit(settings.person_requests_per_day),
+            room_tokens: limit(settings.room_tokens_per_day),
+            room_requests: limit(settings.room_requests_per_day),
+            default_models: settings.default_models.clone(),
+        }
+    }
 }
 
 impl Broker {

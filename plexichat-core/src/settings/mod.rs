@@ -5,6 +5,7 @@
 //! configuration only), `plexichat.toml`, `PLEXICHAT__SECTION__KEY`, arguments of the command line. What the last three set
 //! is pinned: the API cannot change it.
 
+mod ai;
 mod edge;
 mod effective;
 mod layer;
@@ -29,6 +30,7 @@ use crate::descriptor::{FailMode, Hook};
 use crate::id::PluginName;
 use crate::permission::PermissionSet;
 
+pub use ai::{AiSettings, AssistantSettings, Trigger};
 pub use edge::{EdgeLimits, Network, NotANetwork, TlsSettings};
 pub use effective::Effective;
 pub use origin::Origin;
@@ -75,6 +77,8 @@ pub struct ServerSettings {
     pub retention: Retention,
     /// What is logged, as `RUST_LOG` takes it, where neither that nor `--log-level` says it.
     pub log_level: Option<String>,
+    /// Models, the assistant, and how much may be asked.
+    pub ai: AiSettings,
 }
 
 impl Default for ServerSettings {
@@ -91,6 +95,7 @@ impl Default for ServerSettings {
             tls: None,
             retention: Retention::default(),
             log_level: None,
+            ai: AiSettings::default(),
         }
     }
 }
@@ -104,11 +109,14 @@ pub struct Retention {
     pub audit: Option<Duration>,
     /// What happened beside new messages, for clients that come back and want to hear what they missed.
     pub changes: Duration,
+    /// What models were asked and what it cost. Quotas look back 24 hours: it is at least that.
+    pub ai_usage: Duration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { messages: None, audit: None, changes: Duration::from_secs(7 * 86_400) }
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Self { messages: None, audit: None, changes: days(7), ai_usage: days(400) }
     }
 }
 

@@ -13,8 +13,8 @@ use super::layer::{Located, Node};
 use super::origin::Origin;
 use super::shape::Shape;
 use super::{
-    AccountSettings, EdgeLimits, FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, Network,
-    PluginSettings, Retention, ServerSettings, Settings, Timeouts, TlsSettings, source,
+    AccountSettings, AiSettings, AssistantSettings, EdgeLimits, FileLimits, HookSettings, IsolationLevel, Layers,
+    MessageLimits, Network, PluginSettings, Retention, ServerSettings, Settings, Timeouts, TlsSettings, source,
 };
 use crate::descriptor::{Descriptor, Hook};
 use crate::id::PluginName;
@@ -26,6 +26,10 @@ use crate::schema;
 const TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 /// The longest time that is told for keeping something: what is to stay for ever is not told.
 const KEPT_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
+/// What quotas look back on is kept.
+const AI_USAGE_MIN: Duration = Duration::from_secs(86_400);
+/// The longest name of an assistant, in characters.
+const ASSISTANT_NAME_MAX: usize = 40;
 
 /// Where settings come from.
 #[derive(Clone, Copy, Default)]
@@ -100,7 +104,7 @@ impl Settings {
 
         let mut merged = bundle.clone();
         merged.put_over(pinned.clone(), &joins);
-        let mut reader = Reader { merged: &merged, problems };
+        let mut reader = Reader { merged: &merged, linked: &linked, problems };
         for problem in schema::findings(&shape, &merged.to_json()) {
             reader.report(problem);
         }
@@ -117,7 +121,7 @@ impl Settings {
                     let read = reader.plugin(plugin);
                     settings.plugins.insert(plugin.clone(), read);
                 }
-                None => reader.not_linked(&name, &linked),
+                None => reader.not_linked(pointer(&["plugins", &name]), &name),
             }
         }
         let mut problems = reader.problems;
@@ -190,6 +194,7 @@ fn pointer(keys: &[&str]) -> String {
 /// Reads values one by one and collects what is wrong. A value of the wrong type was reported by the schema already.
 struct Reader<'a> {
     merged: &'a Located,
+    linked: &'a [PluginName],
     problems: Vec<Problem>,
 }
 
@@ -219,7 +224,55 @@ impl Reader<'_> {
             tls: self.tls(),
             retention: self.retention(),
             log_level: self.text("/server/log_level").filter(|level| !level.is_empty()),
+            ai: self.ai(),
         }
+    }
+
+    fn ai(&mut self) -> AiSettings {
+        let limit = |reader: &Self, name: &str| reader.value(&pointer(&["server", "ai", name]));
+        AiSettings {
+            person_tokens_per_day: limit(self, "person_tokens_per_day"),
+            person_requests_per_day: limit(self, "person_requests_per_day"),
+            room_tokens_per_day: limit(self, "room_tokens_per_day"),
+            room_requests_per_day: limit(self, "room_requests_per_day"),
+            default_models: self.models("/server/ai/default_models"),
+            assistant: self.assistant(),
+        }
+    }
+
+    fn assistant(&mut self) -> AssistantSettings {
+        let defaults = AssistantSettings::default();
+        let name = self.parse("/server/ai/assistant/name", |name| {
+            // What somebody can write behind an `@` without quotation marks.
+            let fits = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '-');
+            match !name.is_empty() && name.chars().count() <= ASSISTANT_NAME_MAX && name.chars().all(fits) {
+                true => Ok(name.to_owned()),
+                false => Err(Problem::new("", "this is no name that people can mention")
+                    .hint(format!("1 to {ASSISTANT_NAME_MAX} letters, digits, `-` and `_`: `assistant`"))),
+            }
+        });
+        AssistantSettings {
+            name: name.unwrap_or(defaults.name),
+            system_prompt: self.text("/server/ai/assistant/system_prompt").filter(|prompt| !prompt.trim().is_empty()),
+            models: self.models("/server/ai/assistant/models"),
+            trigger: self.value("/server/ai/assistant/trigger").unwrap_or(defaults.trigger),
+        }
+    }
+
+    /// Models by name. Which ones a provider has is not known here, but whose they are.
+    fn models(&mut self, list: &str) -> Vec<String> {
+        let named: Vec<String> = self.value(list).unwrap_or_default();
+        for (index, name) in named.iter().enumerate() {
+            let at = format!("{list}/{index}");
+            let (plugin, model) = name.split_once('/').map_or((name.as_str(), None), |(a, b)| (a, Some(b)));
+            if plugin.parse::<PluginName>().is_err() || model.is_some_and(str::is_empty) {
+                let problem = Problem::new(at, format!("`{name}` names no model"));
+                self.report(problem.hint("the provider's plugin and its model, `openai/gpt-5`, or the plugin alone"));
+            } else if !self.linked.iter().any(|linked| linked.as_str() == plugin) {
+                self.not_linked(at, plugin);
+            }
+        }
+        named
     }
 
     fn edge_limits(&self) -> EdgeLimits {
@@ -288,7 +341,18 @@ impl Reader<'_> {
     fn retention(&mut self) -> Retention {
         let mut kept = |name: &str| self.duration(&pointer(&["server", "retention", name]), KEPT_MAX);
         let (messages, audit, changes) = (kept("messages"), kept("audit"), kept("changes"));
-        Retention { messages, audit, changes: changes.unwrap_or(Retention::default().changes) }
+        let ai_usage = kept("ai_usage");
+        if ai_usage.is_some_and(|kept| kept < AI_USAGE_MIN) {
+            let problem = Problem::new("/server/retention/ai_usage", "must be at least a day");
+            self.report(problem.hint("quotas count what was asked within 24 hours: `1d` or more"));
+        }
+        let defaults = Retention::default();
+        Retention {
+            messages,
+            audit,
+            changes: changes.unwrap_or(defaults.changes),
+            ai_usage: ai_usage.unwrap_or(defaults.ai_usage),
+        }
     }
 
     fn accounts(&self) -> AccountSettings {
@@ -361,9 +425,9 @@ impl Reader<'_> {
         settings
     }
 
-    fn not_linked(&mut self, name: &str, linked: &[PluginName]) {
-        let problem = Problem::new(pointer(&["plugins", name]), "no plugin of this name is linked into this binary");
-        let near = nearest(name, linked.iter().map(PluginName::as_str));
+    fn not_linked(&mut self, at: String, name: &str) {
+        let problem = Problem::new(at, "no plugin of this name is linked into this binary");
+        let near = nearest(name, self.linked.iter().map(PluginName::as_str));
         self.report(problem.hint(match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`plexichat plugin list` lists those that are".to_owned(),

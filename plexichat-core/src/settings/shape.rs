@@ -36,6 +36,7 @@ struct Server {
     tls: Option<Tls>,
     retention: Option<Retention>,
     log_level: Option<String>,
+    ai: Option<Ai>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -44,6 +45,27 @@ struct Retention {
     messages: Option<String>,
     audit: Option<String>,
     changes: Option<String>,
+    ai_usage: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Ai {
+    default_models: Option<Vec<String>>,
+    assistant: Option<Assistant>,
+    person_tokens_per_day: Option<NonZeroU64>,
+    person_requests_per_day: Option<NonZeroU64>,
+    room_tokens_per_day: Option<NonZeroU64>,
+    room_requests_per_day: Option<NonZeroU64>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Assistant {
+    name: Option<String>,
+    system_prompt: Option<String>,
+    models: Option<Vec<String>>,
+    trigger: Option<super::Trigger>,
 }
 
 #[derive(Deserialize, JsonSchema)]

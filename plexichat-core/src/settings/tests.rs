@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 
 use expect_test::{Expect, expect};
 use garde::Validate;
@@ -480,5 +481,48 @@ connections_per_address = 7
             plexichat.toml:3:8: /server/limits/connections: must be at least 1
             plexichat.toml:2:20: /server/trusted_proxies/0: this is no address and no network (an address, or a network with no bits beyond its length: `10.0.0.0/8`, `192.0.2.7`, `::1`)
             plexichat.toml:4:1: /server/tls/key: the key's file is not named (https needs both `cert` and `key`, files with PEM)"#]],
+    );
+}
+
+#[test]
+fn what_is_said_of_ai_is_read_and_checked() {
+    let good = load(
+        "",
+        r#"
+[server.ai]
+default_models = ["echo/small", "echo"]
+person_tokens_per_day = 1000
+room_requests_per_day = 5
+[server.ai.assistant]
+name = "helper"
+system_prompt = "Be brief."
+models = ["echo/large/v2"]
+trigger = "every"
+[server.retention]
+ai_usage = "90d"
+"#,
+        &[("PLEXICHAT__SERVER__AI__PERSON_REQUESTS_PER_DAY", "9")],
+    );
+    let server = good.unwrap().server;
+    assert_eq!(server.ai.default_models, ["echo/small", "echo"]);
+    let limits = [server.ai.person_tokens_per_day, server.ai.person_requests_per_day, server.ai.room_requests_per_day];
+    assert_eq!(limits.map(|limit| limit.map_or(0, NonZeroU64::get)), [1000, 9, 5]);
+    assert_eq!(server.ai.room_tokens_per_day, None);
+    let assistant = &server.ai.assistant;
+    assert_eq!((assistant.name.as_str(), assistant.trigger), ("helper", Trigger::Every));
+    assert_eq!(assistant.system_prompt.as_deref(), Some("Be brief."));
+    assert_eq!(assistant.models, ["echo/large/v2"]);
+    assert_eq!(server.retention.ai_usage, Duration::from_secs(90 * 86_400));
+    check(
+        "[server.ai]\ndefault_models = [\"ecko/x\", \"echo/\", \"/x\"]\nroom_tokens_per_day = 0\n[server.ai.assistant]\nname = \"my helper\"\ntrigger = \"always\"\n[server.retention]\nai_usage = \"12h\"\n",
+        &[],
+        expect![[r#"
+            plexichat.toml:6:1: /server/ai/assistant/trigger: expected one of `never`, `mention`, `direct`, `every`
+            plexichat.toml:3:1: /server/ai/room_tokens_per_day: must be at least 1
+            plexichat.toml:8:1: /server/retention/ai_usage: must be at least a day (quotas count what was asked within 24 hours: `1d` or more)
+            plexichat.toml:2:19: /server/ai/default_models/0: no plugin of this name is linked into this binary (did you mean `echo`?)
+            plexichat.toml:2:29: /server/ai/default_models/1: `echo/` names no model (the provider's plugin and its model, `openai/gpt-5`, or the plugin alone)
+            plexichat.toml:2:38: /server/ai/default_models/2: `/x` names no model (the provider's plugin and its model, `openai/gpt-5`, or the plugin alone)
+            plexichat.toml:5:1: /server/ai/assistant/name: this is no name that people can mention (1 to 40 letters, digits, `-` and `_`: `assistant`)"#]],
     );
 }

@@ -77,9 +77,15 @@ impl Principal {
         self.expires_at
     }
 
-    /// Whether both the token and the person's role allow it. A session allows all that the role does.
+    /// Whether both the token and the person's role allow it. A session allows all that the role does, and a token of an
+    /// administrator that may do everything may ask models too, though it may be older than that scope.
     pub fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) && (scope != Scope::Admin || self.user.role == Role::Admin)
+        let administers = self.scopes.contains(&Scope::Admin) && self.user.role == Role::Admin;
+        match scope {
+            Scope::Admin => administers,
+            Scope::Ai => administers || self.scopes.contains(&scope),
+            scope => self.scopes.contains(&scope),
+        }
     }
 
     /// What the token may be used for.

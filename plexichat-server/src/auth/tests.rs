@@ -87,7 +87,7 @@ async fn scopes_narrow_and_never_widen() {
         let found: Vec<Scope> = Scope::ALL.into_iter().filter(|scope| principal.may(*scope)).collect();
         assert_eq!(found, may);
     };
-    check(None, &[Scope::Read, Scope::Write]).await;
+    check(None, &[Scope::Read, Scope::Write, Scope::Ai]).await;
     check(Some(vec![Scope::Read, Scope::Read]), &[Scope::Read]).await;
 
     let beyond = authenticator.create(&ann, request(Some(vec![Scope::Admin]), None), Act::system()).await;

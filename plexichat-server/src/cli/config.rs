@@ -123,6 +123,28 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # audit = "1000d"
 # How long clients that come back can hear of what changed meanwhile.
 # changes = "7d"
+# How long it is known what models were asked and what it cost; a day at least.
+# ai_usage = "400d"
+
+[server.ai]
+# The models to ask where nobody names one, the first that answers: `plugin/model`, or a plugin for its first one. With none
+# named, the first provider that runs is asked.
+# default_models = []
+# How many tokens and requests one person, and one room, may use within 24 hours; without limit where nothing is said.
+# person_tokens_per_day = 200000
+# person_requests_per_day = 500
+# room_tokens_per_day = 1000000
+# room_requests_per_day = 2000
+
+[server.ai.assistant]
+# The assistant of rooms that say nothing of theirs: the name by which it is mentioned, what it is told before every
+# conversation, the models it asks (those of `default_models` where none is named).
+# name = "assistant"
+# system_prompt = "You help the people of this room. Be brief."
+# models = []
+# When it answers: "never" (only to /ai), where it is mentioned ("mention"), also to every message of a direct room ("direct"),
+# or to every message of a person ("every").
+# trigger = "mention"
 
 [server.files]
 # The largest file, the files of one person, and the files of all, in bytes.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use plexichat::broker::Quotas;
 use plexichat::host::Host;
 use plexichat::message::Actor;
 use plexichat::pipeline::Limits;
@@ -57,6 +58,7 @@ impl Reloading<'_> {
             return keep_old(&[format!("server.log_level cannot be read: {error}")]);
         }
         self.host.pipeline.set_limits(Limits::from(new.server.limits));
+        self.host.broker.set_quotas(Quotas::from(&new.server.ai));
         self.edge.set(EdgeSettings::of(&new.server));
         self.places.look_again();
         for (plugin, outcome) in self.host.manager.reload(new.clone(), &Actor::system()).await {

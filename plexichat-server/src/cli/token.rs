@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::output::{Output, cell, table};
 use super::{ClientArgs, Failure};
+use crate::store::Scope;
 
 #[derive(Debug, Args)]
 #[command(
@@ -24,7 +25,8 @@ pub(super) struct TokenArgs {
 enum TokenCommand {
     /// Make a token for a person, and the person where there is none of that name. The token is shown this once.
     #[command(after_help = "Examples:\n  plexichat token create alice\n  \
-                            plexichat token create deploy --role admin --expires-in 30d --name ci")]
+                            plexichat token create deploy --role admin --expires-in 30d --name ci\n  \
+                            plexichat token create alice --scope ai --name notebook")]
     Create {
         /// Whose token it is.
         user: String,
@@ -34,6 +36,9 @@ enum TokenCommand {
         /// What the token is for.
         #[arg(long)]
         name: Option<String>,
+        /// What it may be used for; may be given several times. Without it, all that the person may do.
+        #[arg(long = "scope", value_enum)]
+        scopes: Vec<ScopeArg>,
         /// For how long it counts, such as 90s, 15m, 12h or 30d. Without it, until it is revoked.
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         expires_in: Option<u64>,
@@ -71,6 +76,31 @@ impl RoleArg {
     }
 }
 
+/// What a token may be used for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ScopeArg {
+    /// Read rooms, messages, the list of plugins.
+    Read,
+    /// Make rooms, post messages.
+    Write,
+    /// Ask models, as over the gateway, and nothing else.
+    Ai,
+    /// Change plugins, configuration, people and tokens; for administrators only.
+    Admin,
+}
+
+impl ScopeArg {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => Scope::Read,
+            Self::Write => Scope::Write,
+            Self::Ai => Scope::Ai,
+            Self::Admin => Scope::Admin,
+        }
+        .as_str()
+    }
+}
+
 /// Reads `90s`, `15m`, `12h`, `30d`, or seconds.
 pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is no length of time: write it like 90s, 15m, 12h or 30d");
@@ -89,13 +119,16 @@ pub(super) fn seconds(text: &str) -> Result<u64, String> {
 pub(super) async fn run(arguments: TokenArgs, output: &mut Output) -> Result<(), Failure> {
     let client = Client::new(&arguments.client)?;
     match arguments.command {
-        TokenCommand::Create { user, role, name, expires_in } => {
+        TokenCommand::Create { user, role, name, scopes, expires_in } => {
             let mut body = json!({ "user": user });
             if let Some(role) = role {
                 body["role"] = role.as_str().into();
             }
             if let Some(name) = name {
                 body["name"] = name.into();
+            }
+            if !scopes.is_empty() {
+                body["scopes"] = scopes.into_iter().map(ScopeArg::as_str).collect();
             }
             if let Some(seconds) = expires_in {
                 body["expires_in"] = seconds.into();

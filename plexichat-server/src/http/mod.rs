@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 mod address;
+mod ai;
 mod app;
 mod audit;
 mod auth;

@@ -13,8 +13,8 @@ use axum::handler::Handler;
 use super::app::App;
 use super::auth::{Needs, authorize};
 use super::{
-    audit, bundle, events, files, health, invitations, members, message, messages, openapi, pages, plugins, presence,
-    quarantine, rooms, scheduled, search, sign_in, stream, system, tokens, users, websocket,
+    ai, audit, bundle, events, files, health, invitations, members, message, messages, openapi, pages, plugins,
+    presence, quarantine, rooms, scheduled, search, sign_in, stream, system, tokens, users, websocket,
 };
 use crate::store::{Role, Scope};
 
@@ -208,6 +208,8 @@ pub(crate) fn table() -> Vec<Route> {
         row(Get, "/api/v1/rooms/{id}/stream", READ, "Follow a room as server-sent events", &[409], stream::follow),
         row(Get, "/api/v1/presence", READ, "Who is here", &[], presence::list),
         row(Get, "/api/v1/ws", READ, "Open a WebSocket", &[426], websocket::open),
+        row(Get, "/api/v1/ai/models", READ, "List the models of every AI provider that runs", &[], ai::models),
+        row(Get, "/api/v1/ai/usage", READ, "What models were asked, and what it cost", &[], ai::usage),
         row(Get, "/api/v1/plugins", READ, "List the linked plugins", &[], plugins::list),
         row(Get, "/api/v1/plugins/{name}", READ, "Show a plugin", &[], plugins::show),
         row(Get, "/api/v1/plugins/{name}/schema", READ, "The schema of a plugin's configuration", &[], plugins::schema),

@@ -10,6 +10,7 @@ pub mod rows;
 pub mod scheduled;
 pub mod search;
 pub mod sqlite;
+pub mod usage;
 
 #[cfg(test)]
 pub(crate) mod testing;

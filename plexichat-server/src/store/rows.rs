@@ -68,13 +68,15 @@ pub enum Scope {
     Read,
     /// Make rooms, post messages.
     Write,
+    /// Ask models: what plugins offer for it, such as the gateway, and nothing else.
+    Ai,
     /// Change plugins, configuration, people and tokens; for administrators only.
     Admin,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Ai, Self::Admin];
 
     /// What a role allows at most.
     pub fn of_role(role: Role) -> Vec<Self> {
@@ -86,6 +88,7 @@ impl Scope {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Ai => "ai",
             Self::Admin => "admin",
         }
     }

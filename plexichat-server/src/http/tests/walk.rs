@@ -118,6 +118,7 @@ async fn callers(fixture: &Fixture) -> Vec<Caller> {
         (&other, BOTH),
         (&user, &[Scope::Read]),
         (&user, &[Scope::Write]),
+        (&user, &[Scope::Ai]),
         (&moderator, BOTH),
         (&moderator, &[Scope::Read]),
         (&admin, &Scope::ALL),
@@ -158,7 +159,10 @@ async fn check(fixture: &Fixture, route: &Route, verb: &str, path: &str, caller:
             (token.as_deref().map(bearer).unwrap_or_default(), may, (*who).to_owned())
         }
         Caller::Token { role, scopes, token } => {
-            let scope = route.needs.scope().is_none_or(|scope| scopes.contains(&scope));
+            let scope = route.needs.scope().is_none_or(|scope| {
+                // Who may do everything may ask models too.
+                scopes.contains(&scope) || (scope == Scope::Ai && scopes.contains(&Scope::Admin))
+            });
             (bearer(token), scope && *role >= route.needs.role(), format!("{role:?} with {scopes:?}"))
         }
         Caller::Session { user, site } => {
