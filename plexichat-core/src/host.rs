@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::assistant::{self, Approvals, Assistants, Pictures};
 use crate::broker::{AiLedger, Broker, Quotas};
 use crate::capability::clock::Clock;
 use crate::capability::files::FilesPort;
@@ -42,6 +43,10 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// What models cost, and what each may.
     pub ai: Arc<dyn AiLedger>,
+    /// What people were asked before tools were called for them.
+    pub approvals: Arc<dyn Approvals>,
+    /// The content of files, for models that see pictures.
+    pub pictures: Arc<dyn Pictures>,
     /// Who listens.
     pub fanout: Arc<dyn Fanout>,
     /// From committed messages to plugins.
@@ -61,6 +66,8 @@ pub struct Host {
     pub bus: Bus,
     /// Asks AI providers.
     pub broker: Arc<Broker>,
+    /// Answers in rooms.
+    pub assistants: Arc<Assistants>,
 }
 
 impl Host {
@@ -71,7 +78,7 @@ impl Host {
         let bus = Bus::new(plugins.clone());
         let pipeline = Arc::new(Pipeline::new(Parts {
             plugins: plugins.clone(),
-            store: ports.messages,
+            store: ports.messages.clone(),
             fanout: ports.fanout,
             outbox: ports.outbox,
             announcer: Arc::new(bus.clone()),
@@ -85,6 +92,11 @@ impl Host {
             ports.clock.clone(),
         ));
         broker.set_quotas(Quotas::from(&settings.server.ai));
+        let assistants = Arc::new(Assistants::new(assistant::Parts {
+            store: ports.messages,
+            approvals: ports.approvals,
+            clock: ports.clock.clone(),
+        }));
         let manager = PluginManager::new(ManagerParts {
             catalog,
             settings: ArcSwap::from_pointee(settings),
@@ -101,6 +113,6 @@ impl Host {
             clock: ports.clock,
         });
         let dispatcher = Arc::new(Dispatcher::new(plugins, bus.clone(), pipeline.clone()));
-        Self { pipeline, manager, dispatcher, bus, broker }
+        Self { pipeline, manager, dispatcher, bus, broker, assistants }
     }
 }

@@ -198,6 +198,32 @@ uuid_id!(
     /// One emitted event.
     EventId
 );
+uuid_id!(
+    /// An assistant's answer to one message, while it comes.
+    ReplyId
+);
+uuid_id!(
+    /// Leave that a person is asked for before a tool is called for them.
+    ApprovalId
+);
+
+impl ReplyId {
+    /// The identifier of the answer to this message: the same however often it is begun.
+    #[cfg(feature = "host")]
+    pub(crate) fn to(message: MessageId) -> Self {
+        let mut bytes = *message.as_bytes();
+        bytes[15] ^= 0xa1;
+        Self::from_bytes(bytes)
+    }
+}
+
+impl ApprovalId {
+    /// The identifier of the leave for this call in the answer to this message: the same however often that is begun.
+    #[cfg(feature = "host")]
+    pub(crate) fn about(message: MessageId, call: &str) -> Self {
+        Self::from_bytes(derived(message.as_bytes(), call.bytes()))
+    }
+}
 
 impl EventId {
     /// The identifier of the `nth` event about a stored message: the same however often the message is told to plugins.
@@ -214,17 +240,23 @@ impl EventId {
     /// suffices since nobody outside chooses what goes in.
     #[cfg(feature = "host")]
     pub(crate) fn caused(cause: Self, plugin: &str, step: &str, nth: u32) -> Self {
-        const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
         // Neither name has a zero byte, so that no two pairs read alike.
         let names = plugin.bytes().chain([0]).chain(step.bytes()).chain([0]);
-        let bytes = cause.as_bytes().iter().copied().chain(names).chain(nth.to_le_bytes());
-        let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
-        let mut bytes = hash.to_be_bytes();
-        bytes[6] = bytes[6] & 0x0f | 0x80;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        Self::from_bytes(bytes)
+        Self::from_bytes(derived(cause.as_bytes(), names.chain(nth.to_le_bytes())))
     }
+}
+
+/// A UUIDv8 that is made of another one and of what it is about.
+#[cfg(feature = "host")]
+fn derived(from: &[u8; 16], about: impl Iterator<Item = u8>) -> [u8; 16] {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let bytes = from.iter().copied().chain(about);
+    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+    let mut bytes = hash.to_be_bytes();
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    bytes
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub mod __private;
 pub mod ai;
 #[cfg(feature = "archives")]
 pub mod archive;
+#[cfg(feature = "host")]
+pub mod assistant;
 mod attributes;
 #[cfg(feature = "host")]
 pub mod breaker;

@@ -13,6 +13,8 @@ use super::attachments::Attachable;
 use super::change::{Change, Changes};
 use super::delivery::{Delivery, Posted, Told};
 use super::message::{Cleared, Message, Stored};
+use crate::assistant::frame::ReplyFrame;
+use crate::assistant::policy::AssistantPolicy;
 use crate::event::Event;
 use crate::id::{FileId, MessageId, PluginName, RoomId};
 use crate::message::{Actor, MessageState, StoredRow, Time};
@@ -48,9 +50,9 @@ pub enum Posting {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoomPolicy {
-    /// The AI provider's plugin that answers in this room; nothing: only where it is mentioned.
+    /// The assistant that answers in this room; nothing: the server's own, where it has one and is mentioned.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub assistant: Option<PluginName>,
+    pub assistant: Option<AssistantPolicy>,
     /// Scanners without whose word nothing is stored here, whatever their own policy says: 503 where one does not run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required_scanners: Vec<PluginName>,
@@ -75,6 +77,14 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// The message that this author sent to this room with this key before.
     async fn by_key(&self, author: &Actor, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError>;
+
+    /// The message that an AI sent to this room with this key before, whichever model it was.
+    async fn by_ai_key(&self, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError>;
+
+    /// Whether the room is that of a few people who talk in private. A store without such rooms has none.
+    async fn is_direct(&self, _room: RoomId) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 
     /// A message, in whatever state it is.
     async fn message(&self, message: MessageId) -> Result<Option<StoredRow>, StoreError>;
@@ -127,6 +137,12 @@ pub trait Fanout: Send + Sync + 'static {
     /// Tells the room's listeners what befell a message, without waiting for any of them. Called in the order of the
     /// changes' numbers, and in the order of commits with [`deliver`](Self::deliver).
     fn changed(&self, change: &Change);
+
+    /// Tells the room's listeners of an answer on its way, without waiting for any of them. A text in it was seen by every
+    /// scanner. What it tells is not stored: who is too slow misses it, and is shown the message.
+    fn deliver_delta(&self, frame: &ReplyFrame) {
+        let _ = frame;
+    }
 }
 
 /// From committed messages to events and commands.

@@ -1,6 +1,8 @@
 //! A store that forgets everything when it is dropped: what the test kit runs on, and the shortest correct answer to
 //! what each port asks. Knows no engine and no disk.
 
+mod ai;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +10,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{PluginData, PluginRecord, PluginStore, StoreError};
-use crate::broker::{AiLedger, Spender, Spent, UsageRecord};
+use crate::assistant::ApprovalRequest;
+use crate::broker::UsageRecord;
 use crate::capability::clock::Clock;
 use crate::capability::storage::{StoragePort, Versioned};
 use crate::capability::users::{UserPort, UserView};
@@ -51,6 +54,8 @@ struct Data {
     changes: Vec<Change>,
     files: HashMap<FileId, Attachable>,
     usage: Vec<UsageRecord>,
+    approvals: Vec<ApprovalRequest>,
+    contents: HashMap<FileId, Vec<u8>>,
 }
 
 /// What is kept of a change: what is told of it is told as the message is by then.
@@ -70,6 +75,7 @@ struct Room {
     keys: HashMap<(ActorKind, Arc<str>, String), usize>,
     access: HashMap<(ActorKind, Arc<str>), Access>,
     policy: Arc<RoomPolicy>,
+    direct: bool,
 }
 
 struct Hidden {
@@ -115,6 +121,25 @@ impl MemoryStore {
         let file = Attachable { uploader: uploader.clone(), room_id, attachment, state, attached: false };
         self.data().files.insert(id, file);
         id
+    }
+
+    /// The same for a file of this type with this content.
+    pub fn add_content(&self, uploader: &Actor, room_id: RoomId, name: &str, mime: &str, content: Vec<u8>) -> FileId {
+        let id = self.add_file(uploader, room_id, name);
+        let mut data = self.data();
+        if let Some(file) = data.files.get_mut(&id) {
+            file.attachment.mime = mime.to_owned();
+            file.attachment.size = content.len() as u64;
+        }
+        data.contents.insert(id, content);
+        id
+    }
+
+    /// Makes a room that of a few people who talk in private.
+    pub fn make_direct(&self, room: RoomId) {
+        if let Some(room) = self.data().rooms.get_mut(&room) {
+            room.direct = true;
+        }
     }
 
     /// Sets what holds in a room; a room that is not there stays so.
@@ -193,7 +218,7 @@ impl MemoryStore {
             revision: 1,
             created_at,
             edited_at: None,
-            attachments: Vec::new(),
+            attachments: message.attached().to_vec(),
             reactions: Vec::new(),
         });
         data.places.insert(message.id(), (message.room_id(), place));
@@ -328,6 +353,17 @@ impl MessageStore for MemoryStore {
         Ok(known.map(|known| room.rows[*known].clone()))
     }
 
+    async fn by_ai_key(&self, room: RoomId, key: &str) -> std::result::Result<Option<StoredRow>, StoreError> {
+        let data = self.data();
+        let Some(room) = data.rooms.get(&room) else { return Ok(None) };
+        let known = room.keys.iter().find(|((kind, _, known), _)| *kind == ActorKind::Ai && known == key);
+        Ok(known.map(|(_, place)| room.rows[*place].clone()))
+    }
+
+    async fn is_direct(&self, room: RoomId) -> std::result::Result<bool, StoreError> {
+        Ok(self.data().rooms.get(&room).is_some_and(|room| room.direct))
+    }
+
     async fn message(&self, message: MessageId) -> std::result::Result<Option<StoredRow>, StoreError> {
         let data = self.data();
         let Some((room, place)) = data.places.get(&message) else { return Ok(None) };
@@ -417,29 +453,6 @@ impl PluginStore for MemoryStore {
             data.values.retain(|(plugin, _), _| *plugin != name);
         }
         Ok(())
-    }
-}
-
-#[async_trait]
-impl AiLedger for MemoryStore {
-    async fn record(&self, record: UsageRecord) -> Result<(), StoreError> {
-        self.data().usage.push(record);
-        Ok(())
-    }
-
-    async fn spent(&self, spender: &Spender, since: Time) -> Result<Spent, StoreError> {
-        let data = self.data();
-        let theirs = data.usage.iter().filter(|record| {
-            record.time >= since
-                && match spender {
-                    Spender::Actor(actor) => record.actor.is_same(actor),
-                    Spender::Room(room) => record.room_id == Some(*room),
-                }
-        });
-        Ok(theirs.fold(Spent::default(), |spent, record| Spent {
-            requests: spent.requests + 1,
-            tokens: spent.tokens + record.usage.total(),
-        }))
     }
 }
 

@@ -74,6 +74,8 @@ impl<P: Registered> RunningPlugin<P> {
             ai: store.clone(),
             sockets: sockets.clone(),
             files: disk.clone(),
+            approvals: store.clone(),
+            pictures: store.clone(),
             clock: bench.clock.clone(),
             fanout: ends.clone(),
             outbox: ends.clone(),

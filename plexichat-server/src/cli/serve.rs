@@ -14,6 +14,7 @@ use plexichat::id::PluginName;
 use plexichat::pipeline::{Announcer, Limits};
 use plexichat::secret::Secret;
 use plexichat::settings::Settings;
+use plexichat::store::memory::MemoryStore;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -139,6 +140,8 @@ async fn serve(
             files: Arc::new(directories),
             clock: Arc::new(SystemClock),
             ai: Arc::new(store.clone()),
+            approvals: Arc::new(MemoryStore::new()),
+            pictures: Arc::new(files.clone()),
             fanout: Arc::new(hub.clone()),
             outbox: Arc::new(outbox.clone()),
         },

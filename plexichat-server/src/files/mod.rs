@@ -10,12 +10,13 @@ mod tests;
 mod upkeep;
 mod vault;
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::body::Bytes;
+use plexichat::assistant::Pictures;
 use plexichat::file::FileSource;
 use plexichat::id::{FileId, UserId};
 use plexichat::pipeline::files::{
@@ -335,6 +336,26 @@ pub(crate) fn read_at(file: &std::fs::File, buffer: &mut [u8], position: u64) ->
         }
     }
     Ok(filled)
+}
+
+#[async_trait]
+impl Pictures for Files {
+    async fn read(&self, file: Servable, most: u64) -> io::Result<Option<Vec<u8>>> {
+        let vault = self.inner.vault.clone();
+        blocking(move || {
+            let opened = match vault.open_served(&file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                opened => opened?,
+            };
+            if opened.metadata()?.len() > most {
+                return Ok(None);
+            }
+            let mut content = Vec::new();
+            opened.take(most).read_to_end(&mut content)?;
+            Ok(Some(content))
+        })
+        .await
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

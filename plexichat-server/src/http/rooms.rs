@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use plexichat::assistant::AssistantPolicy;
 use plexichat::id::{PluginName, RoomId, UserId};
 use plexichat::message::Actor;
 use plexichat::pipeline::{Access, MessageStore, RoomPolicy};
@@ -18,7 +19,7 @@ use super::plugins::{IfMatch, stale};
 use crate::error::{ApiError, Finding};
 use crate::store::{CreateError, NewRoom, Room, RoomChange, RoomError, RoomFilter, RoomKind, RoomPage};
 
-/// Where a policy names the plugin that answers.
+/// Where a policy names the plugins whose models answer, and whose tools they call.
 const ASSISTANT: &str = "/policy/assistant";
 /// How many rooms a page has where nothing is said.
 const PAGE: u32 = 100;
@@ -156,11 +157,13 @@ fn versioned(room: Room) -> Versioned<Room> {
 /// Whether the plugins that a policy names are linked, and scan where that is wanted of them: a name with a slip would refuse
 /// every message.
 fn check_policy(app: &App, policy: &RoomPolicy) -> Result<(), ApiError> {
-    let wrong = |pointer: &str, name: &PluginName| {
-        let message = match app.host.manager.get(name) {
+    let wrong = |pointer: &str, name: &str| {
+        let found = name.parse::<PluginName>().ok().and_then(|name| app.host.manager.get(&name));
+        let message = match found {
             None => format!("no plugin named `{name}` is linked"),
             Some(info)
-                if pointer != ASSISTANT && info.manifest.as_ref().is_some_and(|manifest| manifest.hooks.is_empty()) =>
+                if !pointer.starts_with(ASSISTANT)
+                    && info.manifest.as_ref().is_some_and(|manifest| manifest.hooks.is_empty()) =>
             {
                 format!("`{name}` scans nothing")
             }
@@ -168,9 +171,11 @@ fn check_policy(app: &App, policy: &RoomPolicy) -> Result<(), ApiError> {
         };
         Some(Finding { pointer: pointer.to_owned(), message })
     };
-    let named = policy.assistant.iter().map(|name| (ASSISTANT.to_owned(), name)).chain(
-        policy.required_scanners.iter().enumerate().map(|(n, name)| (format!("/policy/required_scanners/{n}"), name)),
-    );
+    let assistant = policy.assistant.iter().flat_map(AssistantPolicy::plugins);
+    let scanners = policy.required_scanners.iter().enumerate();
+    let named = assistant
+        .map(|(pointer, name)| (format!("{ASSISTANT}{pointer}"), name))
+        .chain(scanners.map(|(n, name)| (format!("/policy/required_scanners/{n}"), name.as_str())));
     let unknown: Vec<Finding> = named.filter_map(|(pointer, name)| wrong(&pointer, name)).collect();
     if unknown.is_empty() {
         return Ok(());

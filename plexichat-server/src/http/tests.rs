@@ -8,6 +8,7 @@ use plexichat::catalog::Catalog;
 use plexichat::host::{Host, Ports};
 use plexichat::pipeline::Limits;
 use plexichat::settings::{AccountSettings, FileLimits, Settings};
+use plexichat::store::memory::MemoryStore;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -51,6 +52,8 @@ impl Fixture {
             files: Arc::new(crate::directories::Directories::new(Default::default())),
             clock: Arc::new(SystemClock),
             ai: Arc::new(store.clone()),
+            approvals: Arc::new(MemoryStore::new()),
+            pictures: Arc::new(MemoryStore::new()),
             fanout: Arc::new(hub.clone()),
             outbox: Arc::new(Outbox::new()),
         };

@@ -36,6 +36,10 @@ impl MessageStore for History {
         Ok(None)
     }
 
+    async fn by_ai_key(&self, _: RoomId, _: &str) -> Result<Option<StoredRow>, StoreError> {
+        Ok(None)
+    }
+
     async fn has_message(&self, _: RoomId, _: MessageId) -> Result<bool, StoreError> {
         unreachable!("the hub only reads history");
     }

@@ -74,6 +74,7 @@ struct State {
 }
 
 struct Known {
+    kind: RoomKind,
     policy: Arc<RoomPolicy>,
     people: HashMap<UserId, Access>,
 }
@@ -102,7 +103,7 @@ impl Remembered {
         let mut new = 0;
         let known = state.rooms.entry(room).or_insert_with(|| {
             new += 1;
-            Known { policy: Arc::new(seen.policy.clone()), people: HashMap::new() }
+            Known { kind: seen.kind, policy: Arc::new(seen.policy.clone()), people: HashMap::new() }
         });
         if let Some(user) = user {
             new += usize::from(known.people.insert(user, seen.access()).is_none());
@@ -207,6 +208,18 @@ impl Store {
             connection.prepare_cached(role)?.query_row([user.as_bytes()], |row| word::<Role>(row, 0)).optional()
         });
         Ok(role.await?.is_some_and(|role| role >= Role::Moderator))
+    }
+
+    /// Whether the room is a direct one.
+    pub(super) async fn is_direct_room(&self, room: RoomId) -> Result<bool, StoreError> {
+        let find = |rooms: &HashMap<RoomId, Known>| rooms.get(&room).map(|known| known.kind == RoomKind::Direct);
+        let before = match self.inner.remembered.recall(find) {
+            Ok(direct) => return Ok(direct),
+            Err(before) => before,
+        };
+        let Some(seen) = self.read(move |connection| look(connection, room, None)).await? else { return Ok(false) };
+        self.inner.remembered.remember(room, None, &seen, before);
+        Ok(seen.kind == RoomKind::Direct)
     }
 
     pub(super) async fn policy_of(&self, room: RoomId) -> Result<Arc<RoomPolicy>, StoreError> {

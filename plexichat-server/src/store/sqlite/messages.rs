@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use plexichat::id::{EventId, FileId, MessageId, RoomId};
-use plexichat::message::{Actor, StoredRow, Time};
+use plexichat::message::{Actor, ActorKind, StoredRow, Time};
 use plexichat::pipeline::{
     Access, Alter, Attachable, ChangeKind, Changes, Commit, Committed, MessageStore, RoomPolicy,
 };
@@ -204,6 +204,24 @@ impl MessageStore for Store {
     async fn by_key(&self, author: &Actor, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError> {
         let (author, key) = (author.clone(), key.to_owned());
         self.read(move |connection| by_key(connection, &author, room, &key)).await
+    }
+
+    async fn by_ai_key(&self, room: RoomId, key: &str) -> Result<Option<StoredRow>, StoreError> {
+        let key = key.to_owned();
+        self.read(move |connection| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM messages JOIN rooms ON rooms.number = messages.room
+                     WHERE key = ?1 AND rooms.id = ?2 AND author_kind = ?3"
+                ))?
+                .query_row((key, room.as_bytes(), kind_word(ActorKind::Ai)), stored_row)
+                .optional()
+        })
+        .await
+    }
+
+    async fn is_direct(&self, room: RoomId) -> Result<bool, StoreError> {
+        self.is_direct_room(room).await
     }
 
     async fn message(&self, message: MessageId) -> Result<Option<StoredRow>, StoreError> {
