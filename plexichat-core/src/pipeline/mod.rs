@@ -26,6 +26,7 @@ mod limits;
 mod login;
 pub mod message;
 pub mod ports;
+mod prompt;
 mod refusal;
 mod reply;
 mod scan;
@@ -35,6 +36,7 @@ mod told;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 
 pub use self::alter::{Alter, Altered, Decision, EMOJI_MAX, Edit, Kept, NewChange, React};
 pub use self::attachments::{ATTACHMENTS_MAX, Attachable};
@@ -46,7 +48,7 @@ pub use self::ports::{
     Access, Announcer, Commit, Committed, Fanout, MessageStore, Outbox, Outcome, Posting, RoomPolicy,
 };
 pub use self::refusal::Refusal;
-pub use self::reply::{ReplyAbout, ReplyDelta, ReplyScanner};
+pub use self::reply::{REPLY_BYTES_MAX, ReplyAbout, ReplyDelta, ReplyScanner};
 pub use self::scan_file::{FileContent, FileReport, FileScan, FileVerdict, ScanFileError};
 
 use self::limits::Limiter;
@@ -66,6 +68,8 @@ pub struct Pipeline {
     store: Arc<dyn MessageStore>,
     tail: Arc<Tail>,
     limiter: ArcSwap<Limiter>,
+    /// The host's own, where it was built on one: an answer may be read on a plugin's.
+    runtime: Option<Handle>,
 }
 
 /// What a pipeline is built from.
@@ -88,8 +92,9 @@ impl Pipeline {
     /// A pipeline over these parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { plugins, store, fanout, outbox, announcer, limits } = parts;
+        let runtime = Handle::try_current().ok();
         let tail = Arc::new(Tail { fanout, outbox, announcer });
-        Self { plugins, store, tail, limiter: ArcSwap::from_pointee(Limiter::new(limits)) }
+        Self { plugins, store, tail, limiter: ArcSwap::from_pointee(Limiter::new(limits)), runtime }
     }
 
     /// Lets other limits count from now on. Everybody begins with a full bucket.

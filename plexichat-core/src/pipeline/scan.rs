@@ -250,6 +250,11 @@ pub(super) async fn scan(
     Ok(message.clear(state))
 }
 
+/// The code of what is held back because a scanner has no opinion.
+pub(super) const UNAVAILABLE: &str = "scanner_unavailable";
+/// The code of what passed without a scanner's word.
+pub(super) const UNSCANNED: &str = "unscanned";
+
 /// What the log calls it.
 const MESSAGE: &str = "a message";
 
@@ -287,12 +292,12 @@ impl Unscanned {
             FailMode::Closed => return Err(Refusal::ScannerUnavailable { plugin: plugin.clone(), hook }),
             FailMode::Quarantine => {
                 self.quarantine = true;
-                self.findings.push((plugin.clone(), Finding::new("scanner_unavailable")));
+                self.findings.push((plugin.clone(), Finding::new(UNAVAILABLE)));
             }
             FailMode::Open => {
                 self.open = true;
                 scanning.count_unscanned(plugin, hook);
-                self.findings.push((plugin.clone(), Finding::new("unscanned")));
+                self.findings.push((plugin.clone(), Finding::new(UNSCANNED)));
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ mod files;
 mod host;
 pub mod http;
 pub mod logs;
+mod replies;
 mod running;
 pub mod sockets;
 
@@ -20,6 +21,7 @@ use std::future::Future;
 pub use clock::TestClock;
 pub use fault::Fault;
 pub use host::TestHost;
+pub use replies::Heard;
 pub use running::{RunningPlugin, Typed};
 
 /// What a test returns.
