@@ -3,11 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plexichat::event::catalog::UserLoginFailed;
 use plexichat::id::UserId;
+use plexichat::login::{LoginAttempt, LoginMethod};
 use plexichat::message::Time;
+use plexichat::pipeline::{Pipeline, Refusal};
 use plexichat::secret::Secret;
 use plexichat::settings::{AccountSettings, Registration};
 use plexichat::store::StoreError;
@@ -88,6 +91,12 @@ pub(crate) enum SignInError {
     /// The person may not come in.
     #[error("the account is disabled")]
     Disabled,
+    /// A scanner objects. What and why is the operator's to know.
+    #[error("you are not let in")]
+    Rejected,
+    /// A scanner whose word is needed gives none.
+    #[error("nobody can sign in with a password for now: what judges that is not available")]
+    ScannerUnavailable,
     /// Nobody may make an account.
     #[error("nobody can register here: an administrator makes the accounts")]
     RegistrationOff,
@@ -115,6 +124,7 @@ pub(crate) enum SignInError {
 pub(crate) struct SignIn {
     store: Store,
     authenticator: Authenticator,
+    pipeline: Arc<Pipeline>,
     passwords: Passwords,
     registration: Registration,
     per_account: Attempts<(String, IpAddr)>,
@@ -125,11 +135,17 @@ pub(crate) struct SignIn {
 }
 
 impl SignIn {
-    pub(crate) fn new(store: Store, authenticator: Authenticator, settings: AccountSettings) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        authenticator: Authenticator,
+        pipeline: Arc<Pipeline>,
+        settings: AccountSettings,
+    ) -> Self {
         let bad_tokens = usize::try_from(NonZeroU32::get(settings.bad_tokens_per_minute)).unwrap_or(usize::MAX);
         Self {
             store,
             authenticator,
+            pipeline,
             passwords: Passwords::default(),
             registration: settings.registration,
             per_account: Attempts::new(PER_ACCOUNT),
@@ -160,6 +176,8 @@ impl SignIn {
             Err(_) => None,
         };
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
+        // Before the password is looked at: what is answered then tells nothing of it, and costs no work.
+        self.judge(name, user.as_ref(), LoginMethod::Password, visitor).await?;
         let right = self.passwords.verify(hash.clone(), password).await?;
         let (Some(user), true) = (user.as_ref(), right) else {
             self.tell_of_failure(user.as_ref(), "wrong_password", visitor).await?;
@@ -206,6 +224,7 @@ impl SignIn {
             text => Ok(token::hash(text)),
         });
         let invitation = invitation.transpose()?;
+        self.judge(&name, None, LoginMethod::Registration, visitor).await?;
         let hash = self.passwords.hash(&name, password).await?;
         let new = NewUser { id: UserId::new(), name, role: Role::User, password: Some(hash.clone()) };
         let user = self.store.register(new, invitation, visitor.act.clone()).await?;
@@ -327,6 +346,33 @@ impl SignIn {
             tracing::warn!(%network, count, "tokens that are none keep coming");
         }
         taken
+    }
+
+    /// Asks the scanners that judge who may sign in.
+    async fn judge(
+        &self,
+        name: &str,
+        user: Option<&User>,
+        method: LoginMethod,
+        visitor: &Visitor,
+    ) -> Result<(), SignInError> {
+        let attempt = LoginAttempt::new(name.trim(), method)
+            .of(user.map(|user| user.id))
+            .from(visitor.address, visitor.place().user_agent.as_deref());
+        match self.pipeline.check_login(attempt).await {
+            Ok(()) => Ok(()),
+            Err(Refusal::LoginRejected { .. }) => {
+                self.tell_of_failure(user, "rejected", visitor).await?;
+                Err(SignInError::Rejected)
+            }
+            Err(refusal) => {
+                metrics::counter!("plexichat_auth_failures_total", "what" => "scanner").increment(1);
+                if let Some(count) = self.logged.sample(LOG_EVERY, Instant::now()) {
+                    tracing::warn!(%refusal, count, "nobody can sign in with a password; tokens and sessions count still");
+                }
+                Err(SignInError::ScannerUnavailable)
+            }
+        }
     }
 
     fn attempt(&self, name: &str, visitor: &Visitor) -> Result<(String, IpAddr), SignInError> {

@@ -169,7 +169,7 @@ async fn serve(
         http::document(&bundle).map_err(|error| Failure::new(format!("cannot describe the API: {error}")))?;
     let authenticator = Authenticator::new(store.clone());
     let app = Arc::new(App {
-        sign_in: SignIn::new(store.clone(), authenticator.clone(), accounts),
+        sign_in: SignIn::new(store.clone(), authenticator.clone(), host.pipeline.clone(), accounts),
         authenticator,
         host: host.clone(),
         store: store.clone(),

@@ -65,10 +65,11 @@ impl Fixture {
         };
         let (stop, stopping) = watch::channel(false);
         let authenticator = Authenticator::new(store.clone());
+        let host = Host::new(Catalog::default(), Settings::default(), Limits::default(), ports);
         let app = Arc::new(App {
-            sign_in: SignIn::new(store.clone(), authenticator.clone(), accounts),
+            sign_in: SignIn::new(store.clone(), authenticator.clone(), host.pipeline.clone(), accounts),
             authenticator,
-            host: Host::new(Catalog::default(), Settings::default(), Limits::default(), ports),
+            host,
             files: Files::open(directory.path(), store.clone(), FileLimits::default(), 0).unwrap(),
             store,
             hub,
