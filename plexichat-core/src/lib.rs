@@ -64,6 +64,7 @@ pub mod schema;
 pub mod secret;
 #[cfg(feature = "host")]
 pub mod settings;
+pub mod sse;
 #[cfg(feature = "host")]
 pub mod standing;
 #[cfg(feature = "host")]

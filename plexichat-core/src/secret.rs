@@ -122,6 +122,49 @@ impl garde::rules::length::chars::HasChars for Secret {
     }
 }
 
+/// How much of a secret gives it away: services that refuse a key repeat its beginning or its end.
+const TELLING: usize = 4;
+
+/// The text without these secrets, and without words that begin or end as one of them does: services repeat parts of the
+/// keys that they refuse.
+///
+/// ```
+/// use plexichat::secret::{Secret, redact};
+/// let key = Secret::new("sk-proj-4711abcd");
+/// let told = redact("Incorrect API key provided: sk-proj-****abcd. See example.org/keys", &[&key]);
+/// assert_eq!(told, "Incorrect API key provided: ***. See example.org/keys");
+/// ```
+#[must_use]
+pub fn redact(text: &str, secrets: &[&Secret]) -> String {
+    let mut told = text.to_owned();
+    let secrets: Vec<&str> =
+        secrets.iter().map(|secret| secret.expose().trim()).filter(|text| !text.is_empty()).collect();
+    for secret in &secrets {
+        told = told.replace(secret, MASK);
+    }
+    let is_part =
+        |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '*' | '…' | '+' | '/' | '=' | '•');
+    let tells = |word: &str| {
+        secrets.iter().any(|secret| {
+            let whole = secret.chars().count() >= 2 * TELLING;
+            let start: String = secret.chars().take(TELLING).collect();
+            let end: String = secret.chars().skip(secret.chars().count().saturating_sub(TELLING)).collect();
+            whole && word != MASK && (word.starts_with(&start) || word.ends_with(&end))
+        })
+    };
+    let mut shown = String::with_capacity(told.len());
+    let mut rest = told.as_str();
+    while !rest.is_empty() {
+        let end = rest.find(|letter| !is_part(letter)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        shown.push_str(if tells(word) { MASK } else { word });
+        let odd = after.chars().next().map_or(0, char::len_utf8);
+        shown.push_str(&after[..odd]);
+        rest = &after[odd..];
+    }
+    shown
+}
+
 /// Whether a schema says of its place that a secret stands there.
 pub(crate) fn is_secret(root: &Value, schema: &Value) -> bool {
     walk::same_place(root, schema).iter().any(|schema| schema[MARK] == true)
@@ -253,5 +296,34 @@ fn visit(
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let (key, short) = (Secret::new("sk-ant-0123456789wxyz"), Secret::new("abc"));
+        assert_eq!(redact(text, &[&key, &short, &Secret::new("")]), expected);
+    }
+
+    #[test]
+    fn services_repeat_keys_in_many_ways() {
+        check("the key sk-ant-0123456789wxyz is wrong", "the key *** is wrong");
+        check("(\"sk-ant-0123456789wxyz\")", "(\"***\")");
+        check("provided: sk-a**************wxyz.", "provided: ***.");
+        check("provided: sk-ant-0...wxyz!", "provided: ***...***!");
+        check("ends in ****wxyz", "ends in ***");
+        check("says abc twice: abc", "says *** twice: ***");
+    }
+
+    #[test]
+    fn everything_else_stays() {
+        for text in ["", "grüße, 日本 👋🏽", "ask-ant; a task-antics (no key)", "model `gpt-5` has 128000 tokens"]
+        {
+            check(text, text);
+        }
     }
 }

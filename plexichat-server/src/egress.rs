@@ -2,16 +2,17 @@
 //! where a connection is made. Knows no plugin's code.
 
 mod address;
+mod body;
 pub(crate) mod socket;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use plexichat::capability::http::{HTTP_BODY_MAX, HttpPort, HttpRequest, HttpResponse};
+use plexichat::capability::http::{HttpPort, HttpRequest, HttpResponse, HttpStream};
 use plexichat::error::{ErrorKind, PluginError, Result};
 use plexichat::id::PluginName;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -19,8 +20,13 @@ use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
 use reqwest::{Method, StatusCode, Url};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 pub(crate) use address::is_public;
+
+/// How long a connection may take to be made: less than anything that waits for an answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 5;
@@ -36,6 +42,13 @@ pub(crate) struct Reach {
 
 /// The host's side of `ctx.http()`.
 pub(crate) struct Egress {
+    road: Arc<Road>,
+    /// Where sockets are read and written: a plugin's own runtime has no I/O.
+    host: Handle,
+}
+
+/// What it takes to reach somebody.
+struct Road {
     reach: HashMap<PluginName, Reach>,
     /// Connects to public addresses only.
     public: reqwest::Client,
@@ -50,19 +63,26 @@ pub(crate) struct Egress {
 pub(crate) struct ClientError(Box<dyn StdError + Send + Sync>);
 
 impl Egress {
-    /// The port with what the operator's settings say of each plugin.
+    /// The port with what the operator's settings say of each plugin. Must be called on the host's runtime.
     ///
     /// # Errors
     /// Where TLS cannot be set up.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
     pub(crate) fn new(reach: HashMap<PluginName, Reach>) -> Result<Self, ClientError> {
         Self::with_guard(reach, is_public)
     }
 
     fn with_guard(reach: HashMap<PluginName, Reach>, is_public: fn(IpAddr) -> bool) -> Result<Self, ClientError> {
-        Ok(Self { reach, public: client(Some(is_public))?, private: client(None)?, is_public })
+        let road = Road { reach, public: client(Some(is_public))?, private: client(None)?, is_public };
+        Ok(Self { road: Arc::new(road), host: Handle::current() })
     }
+}
 
-    async fn follow(&self, plugin: &PluginName, request: HttpRequest) -> Result<HttpResponse> {
+impl Road {
+    /// Sends the request, and after redirects; returns when the head of the answer is there.
+    async fn follow(&self, plugin: &PluginName, request: HttpRequest) -> Result<(Url, reqwest::Response)> {
         let fallback = Reach::default();
         let reach = self.reach.get(plugin).unwrap_or(&fallback);
         let client = if reach.private_network { &self.private } else { &self.public };
@@ -78,7 +98,7 @@ impl Egress {
             let response = sent.map_err(|error| failed(plugin, &hop.url, error))?;
             match hop.next(&response) {
                 Some(next) => hop = next?,
-                None => return read(&hop.url, response).await,
+                None => return Ok((hop.url, response)),
             }
         }
         Err(upstream(format!("`{}` redirects more than {REDIRECTS_MAX} times", hop.url.host_str().unwrap_or(""))))
@@ -88,12 +108,48 @@ impl Egress {
 #[async_trait]
 impl HttpPort for Egress {
     async fn send(&self, plugin: &PluginName, request: HttpRequest) -> Result<HttpResponse> {
-        let timeout = request.timeout;
-        match tokio::time::timeout(timeout, self.follow(plugin, request)).await {
-            Ok(result) => result,
-            Err(_) => Err(upstream(format!("the service did not answer within {} ms", timeout.as_millis()))),
-        }
+        let (road, plugin, timeout) = (self.road.clone(), plugin.clone(), request.timeout);
+        let (answer, answered) = oneshot::channel();
+        self.host.spawn(until_unwanted(answer, async move {
+            let whole = async {
+                let (url, response) = road.follow(&plugin, request).await?;
+                body::whole(&url, response).await
+            };
+            tokio::time::timeout(timeout, whole).await.unwrap_or_else(|_| Err(too_slow(timeout)))
+        }));
+        answered.await.unwrap_or_else(|_| Err(stopping()))
     }
+
+    async fn open(&self, plugin: &PluginName, request: HttpRequest) -> Result<HttpStream> {
+        let (road, plugin, timeout) = (self.road.clone(), plugin.clone(), request.timeout);
+        let (answer, answered) = oneshot::channel();
+        let host = self.host.clone();
+        self.host.spawn(until_unwanted(answer, async move {
+            let head = tokio::time::timeout(timeout, road.follow(&plugin, request)).await;
+            let (url, response) = head.unwrap_or_else(|_| Err(too_slow(timeout)))?;
+            Ok(body::pieces(&url, response, &host))
+        }));
+        answered.await.unwrap_or_else(|_| Err(stopping()))
+    }
+}
+
+/// Hands over what the work gives, and drops it half-done where nobody waits for it any more.
+async fn until_unwanted<T>(mut answer: oneshot::Sender<Result<T>>, work: impl Future<Output = Result<T>>) {
+    let result = tokio::select! {
+        biased;
+        () = answer.closed() => return,
+        result = work => result,
+    };
+    // Whoever waited may have gone just now: then it is dropped here.
+    let _ = answer.send(result);
+}
+
+fn too_slow(timeout: Duration) -> PluginError {
+    upstream(format!("the service did not answer within {} ms", timeout.as_millis()))
+}
+
+fn stopping() -> PluginError {
+    PluginError::transient("the server stops")
 }
 
 /// A client with the roots of the web built in: no certificate files, no proxies of the environment, no redirects of its
@@ -115,6 +171,9 @@ pub(crate) fn client(guard: Option<fn(IpAddr) -> bool>) -> Result<reqwest::Clien
         .retry(reqwest::retry::never())
         .no_proxy()
         .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A request must not wait for the acknowledgement of the one before it.
+        .tcp_nodelay(true)
         .user_agent(concat!("plexichat/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Guarded { guard })
         .build()
@@ -258,28 +317,6 @@ const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6
 
 fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
-}
-
-async fn read(url: &Url, response: reqwest::Response) -> Result<HttpResponse> {
-    let host = url.host_str().unwrap_or("").to_owned();
-    let status = response.status().as_u16();
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    let too_much = || upstream(format!("`{host}` answered with more than {HTTP_BODY_MAX} bytes"));
-    if response.content_length().is_some_and(|length| length > HTTP_BODY_MAX as u64) {
-        return Err(too_much());
-    }
-    let mut body = Vec::new();
-    let mut frames = response.bytes_stream();
-    while let Some(frame) = frames.next().await {
-        let frame = frame
-            .map_err(|error| upstream(format!("`{host}` broke its answer off")).with_source(error.without_url()))?;
-        if body.len() + frame.len() > HTTP_BODY_MAX {
-            return Err(too_much());
-        }
-        body.extend_from_slice(&frame);
-    }
-    Ok(HttpResponse { status, headers, body })
 }
 
 fn upstream(message: String) -> PluginError {

@@ -91,9 +91,10 @@ impl AiErrorKind {
         self.retryable() || matches!(self, Self::Auth | Self::PermissionDenied | Self::ModelNotFound)
     }
 
-    /// Whether it counts against the plugin: what the caller did wrong, or a quota, does not.
+    /// Whether it counts against the plugin: what the caller did wrong, a quota, or a service that is down does not. A
+    /// quarantined provider would stay away after its service is back.
     pub const fn blames_plugin(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Timeout | Self::Protocol | Self::Internal)
+        matches!(self, Self::Protocol | Self::Internal)
     }
 }
 

@@ -1,9 +1,11 @@
 //! An answer on its way: pieces that come one after the other. Dropping it cancels the request. Knows no host.
 
 use std::fmt;
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use futures_util::future::{Either, select};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 
 use super::error::AiError;
@@ -37,6 +39,41 @@ impl AiStream {
         I::IntoIter: Send + 'static,
     {
         Self::new(stream::iter(deltas.into_iter().map(Ok)))
+    }
+
+    /// What becomes of this request, where that is known before the patience ends: the stream, or why the service refused.
+    /// Later it is a stream that goes on to wait. So the host learns of a refusal at once, and a service that is slow to begin
+    /// (it loads the model first) has all the time that a first piece may take.
+    ///
+    /// ```
+    /// # use plexichat::ai::{AiDelta, AiError, AiStream, FinishReason};
+    /// # futures_util::future::FutureExt::now_or_never(async {
+    /// let opening = async { Ok(AiStream::of([AiDelta::text("Hi"), AiDelta::finish(FinishReason::Stop)])) };
+    /// let patience = std::future::pending::<()>(); // `context.sleep(..)`
+    /// assert_eq!(AiStream::opening(opening, patience).await?.collect().await?.text, "Hi");
+    /// # Ok::<(), AiError>(()) }).unwrap().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the request within the patience; later ones are the stream's.
+    ///
+    /// # Cancel safety
+    /// Dropping the call drops the request.
+    pub async fn opening(
+        request: impl Future<Output = Result<Self, AiError>> + Send + 'static,
+        patience: impl Future<Output = ()> + Send,
+    ) -> Result<Self, AiError> {
+        let patience = pin!(patience);
+        match select(Box::pin(request), patience).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(((), request)) => {
+                let opened = stream::once(request).map(|answer| match answer {
+                    Ok(stream) => stream.left_stream(),
+                    Err(error) => stream::iter([Err(error)]).right_stream(),
+                });
+                Ok(Self::new(opened.flatten()))
+            }
+        }
     }
 
     /// Waits for the whole answer.
@@ -99,6 +136,41 @@ mod tests {
         let stream = AiStream::new(stream::iter(given));
         let seen: Vec<_> = StreamExt::collect(stream).now_or_never().expect("nothing here waits");
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_request_that_takes_its_time_goes_on_as_a_stream() {
+        let answers = || {
+            let down = AiError::new(AiErrorKind::Unavailable, "it is down");
+            [Ok(AiStream::of([AiDelta::text("a"), AiDelta::finish(FinishReason::Stop)])), Err(down)]
+        };
+        for (answer, expected) in answers().into_iter().zip(answers()) {
+            let (mut reply, replied) = (Some(answer), std::cell::Cell::new(false));
+            // Ready only when it is polled for the second time.
+            let slow = std::future::poll_fn(move |context| match replied.replace(true) {
+                true => Poll::Ready(reply.take().unwrap()),
+                false => {
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            });
+            let stream = AiStream::opening(slow, std::future::ready(())).now_or_never().unwrap().unwrap();
+            let waker = futures_util::task::noop_waker();
+            let mut stream = pin!(stream.collect());
+            let mut context = Context::from_waker(&waker);
+            let polled = stream.as_mut().poll(&mut context);
+            let seen = match polled {
+                Poll::Ready(seen) => seen,
+                Poll::Pending => stream.now_or_never().unwrap(),
+            };
+            match expected {
+                Ok(stream) => assert_eq!(seen, stream.collect().now_or_never().unwrap()),
+                Err(error) => assert_eq!(seen, Err(error)),
+            }
+        }
+        let down = AiError::new(AiErrorKind::Unavailable, "it is down");
+        let refused = std::future::ready(Err(down.clone()));
+        assert_eq!(AiStream::opening(refused, std::future::pending()).now_or_never().unwrap().unwrap_err(), down);
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! HTTP to the outside, behind `NetworkAccess`. The host's side holds the client, the granted hosts and the guard
 //! against private addresses.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Scope;
 use crate::error::{ErrorKind, PluginError, Result};
 use crate::id::PluginName;
+use crate::message::Time;
 use crate::permission::Permission;
 
 /// How long a request may take where it does not say otherwise.
@@ -37,7 +40,7 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// How long it may take altogether.
+    /// How long it may take altogether; for a response that is read piece by piece, until its head is there.
     pub timeout: Duration,
 }
 
@@ -52,11 +55,28 @@ pub struct HttpResponse {
     pub body: Vec<u8>,
 }
 
+/// A response whose body is read piece by piece, as it comes. Dropping it closes the connection.
+pub struct HttpStream {
+    /// The status, such as 200.
+    pub status: u16,
+    /// Names in lower case and values.
+    pub headers: Vec<(String, String)>,
+    body: BoxStream<'static, Result<Vec<u8>>>,
+}
+
 /// What the host does for [`HttpClient`].
 #[async_trait]
 pub trait HttpPort: Send + Sync + 'static {
     /// Sends a request as the plugin, within what the operator granted it.
     async fn send(&self, plugin: &PluginName, request: HttpRequest) -> Result<HttpResponse>;
+
+    /// Sends a request as the plugin; returns when the response's head is there, for which the request's timeout counts. A
+    /// port that knows no streams gives the whole body as one piece.
+    async fn open(&self, plugin: &PluginName, request: HttpRequest) -> Result<HttpStream> {
+        let response = self.send(plugin, request).await?;
+        let body = stream::iter([Ok(response.body)]);
+        Ok(HttpStream::new(response.status, response.headers, body))
+    }
 }
 
 impl HttpClient {
@@ -124,7 +144,8 @@ impl RequestBuilder {
         }
     }
 
-    /// Sets how long the request may take altogether; [`HTTP_TIMEOUT`] where nothing is set.
+    /// Sets how long the request may take altogether, or, for [`stream`](Self::stream), until the response's head is there;
+    /// [`HTTP_TIMEOUT`] where nothing is set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Ok(request) = &mut self.request {
             request.timeout = timeout;
@@ -144,6 +165,92 @@ impl RequestBuilder {
         self.client.scope.check(Permission::NetworkAccess, "send")?;
         self.client.port.send(self.client.scope.plugin(), self.request?).await
     }
+
+    /// Sends the request and reads the response's head; the body follows piece by piece. The timeout counts until the head
+    /// is there, and the body may take as long as it likes and be of any size: whoever reads it watches that.
+    ///
+    /// ```
+    /// # use plexichat::capability::http::HttpClient;
+    /// # async fn download(http: HttpClient) -> plexichat::error::Result<usize> {
+    /// let mut response = http.get("https://example.org/large").stream().await?;
+    /// let mut bytes = 0;
+    /// while let Some(piece) = response.next().await? {
+    ///     bytes += piece.len();
+    /// }
+    /// # Ok(bytes)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); what breaks off later is an error of [`HttpStream::next`].
+    ///
+    /// # Cancel safety
+    /// A dropped call may or may not have reached the service. Dropping the response closes the connection.
+    pub async fn stream(self) -> Result<HttpStream> {
+        self.client.scope.check(Permission::NetworkAccess, "stream")?;
+        self.client.port.open(self.client.scope.plugin(), self.request?).await
+    }
+}
+
+impl HttpStream {
+    /// A response with this body: what a port makes.
+    pub fn new(
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: impl Stream<Item = Result<Vec<u8>>> + Send + 'static,
+    ) -> Self {
+        Self { status, headers, body: body.boxed() }
+    }
+
+    /// Whether the status is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The first header of this name, in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
+
+    /// The body's next piece, cut wherever the network cut it; nothing at the end.
+    ///
+    /// # Errors
+    /// `Upstream` where the service broke the body off.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a dropped call takes no piece.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        self.body.next().await.transpose()
+    }
+
+    /// Reads what is left of the body, at most so many bytes, such as [`HTTP_BODY_MAX`].
+    ///
+    /// # Errors
+    /// `Upstream` where it is longer, or broken off.
+    ///
+    /// # Cancel safety
+    /// Dropping the call closes the connection.
+    pub async fn collect(mut self, most: usize) -> Result<HttpResponse> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.next().await? {
+            if body.len() + piece.len() > most {
+                let message = format!("the service answered with more than {most} bytes");
+                return Err(PluginError::new(ErrorKind::Upstream { retry_after: None }, message));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(HttpResponse { status: self.status, headers: self.headers, body })
+    }
+}
+
+impl fmt::Debug for HttpStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HttpStream").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 impl HttpResponse {
@@ -154,7 +261,21 @@ impl HttpResponse {
 
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        header(&self.headers, name)
+    }
+
+    /// When the service asks to be asked again: its `retry-after-ms` or `retry-after`, which may be seconds or a date.
+    pub fn retry_after(&self, now: Time) -> Option<Duration> {
+        let seconds = |text: &str| Duration::try_from_secs_f64(text.trim().parse().ok()?).ok();
+        if let Some(milliseconds) = self.header("retry-after-ms").and_then(seconds) {
+            return Some(milliseconds / 1_000);
+        }
+        let text = self.header("retry-after")?;
+        seconds(text).or_else(|| {
+            let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
+            let wait = at.as_microsecond().saturating_sub(now.as_micros());
+            Some(Duration::from_micros(u64::try_from(wait).unwrap_or(0)))
+        })
     }
 
     /// The body as text; bytes that are no UTF-8 are replaced.
@@ -171,5 +292,32 @@ impl HttpResponse {
             PluginError::new(ErrorKind::Upstream { retry_after: None }, "the service's answer is not what was expected")
                 .with_source(error)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(headers: &[(&str, &str)], expected: Option<u64>) {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let response = HttpResponse { status: 429, headers, body: Vec::new() };
+        // 1994-11-06T08:49:07Z
+        let now = Time::from_micros(784_111_747_000_000);
+        assert_eq!(response.retry_after(now), expected.map(Duration::from_millis));
+    }
+
+    #[test]
+    fn services_say_in_three_ways_when_to_ask_again() {
+        check(&[("retry-after", "7")], Some(7_000));
+        check(&[("Retry-After", " 0.5 ")], Some(500));
+        check(&[("retry-after", "30"), ("retry-after-ms", "250")], Some(250));
+        check(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], Some(30_000));
+        check(&[("retry-after", "Sun, 06 Nov 1994 08:49:00 GMT")], Some(0));
+        for odd in ["soon", "-1", "inf", "NaN", ""] {
+            check(&[("retry-after", odd)], None);
+        }
+        check(&[], None);
     }
 }

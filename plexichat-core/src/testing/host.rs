@@ -14,7 +14,7 @@ use super::fault::{Fault, Faults};
 use super::http::RecordingHttp;
 use super::running::{Parts, RunningPlugin};
 use super::sockets::RecordingSockets;
-use crate::capability::http::{HttpRequest, HttpResponse};
+use crate::capability::http::{HttpRequest, HttpResponse, HttpStream};
 use crate::capability::sockets::{SocketAddress, SocketLink};
 use crate::catalog::Catalog;
 use crate::descriptor::{Descriptor, Entry, Registered};
@@ -34,7 +34,7 @@ pub struct TestHost {
     granted: Option<PermissionSet>,
     settings: PluginSettings,
     faults: Faults,
-    http: Arc<RecordingHttp>,
+    http: RecordingHttp,
     sockets: Arc<RecordingSockets>,
     disk: Arc<TestDisk>,
     clock: Arc<TestClock>,
@@ -57,7 +57,7 @@ impl TestHost {
             granted: None,
             settings: PluginSettings::default(),
             faults: Faults::default(),
-            http: Arc::default(),
+            http: RecordingHttp::default(),
             sockets: Arc::default(),
             disk: Arc::new(TestDisk::new(clock.clone())),
             clock,
@@ -92,7 +92,16 @@ impl TestHost {
 
     /// Answers what the plugin asks for over HTTP.
     pub fn http(mut self, script: impl Fn(&HttpRequest) -> PluginResult<HttpResponse> + Send + Sync + 'static) -> Self {
-        self.http = RecordingHttp::scripted(script);
+        self.http.answer(script);
+        self
+    }
+
+    /// Answers what the plugin asks for over HTTP with `stream()`; without this the script of [`http`](Self::http) does.
+    pub fn http_stream(
+        mut self,
+        script: impl Fn(&HttpRequest) -> PluginResult<HttpStream> + Send + Sync + 'static,
+    ) -> Self {
+        self.http.answer_streams(script);
         self
     }
 
@@ -162,7 +171,8 @@ impl TestHost {
 
         let plugins: Vec<_> = self.others.into_iter().chain([subject, &bench::OBSERVER]).collect();
         let catalog = Catalog::of(&plugins).map_err(|problems| listed(&problems))?;
-        let parts = Parts { catalog, settings, store, bench, http: self.http, sockets: self.sockets, disk: self.disk };
+        let http = Arc::new(self.http);
+        let parts = Parts { catalog, settings, store, bench, http, sockets: self.sockets, disk: self.disk };
         RunningPlugin::start(parts, subject.plugin_name()).await
     }
 }

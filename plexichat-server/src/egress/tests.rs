@@ -171,3 +171,105 @@ async fn headers_go_out_and_errors_do_not_repeat_them() {
     let error = send(&everywhere(), &url, &[("x-key", "se\ncret")]).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Input && !error.to_string().contains("cret"), "{error}");
 }
+
+fn request(url: &str) -> HttpRequest {
+    let timeout = Duration::from_secs(5);
+    HttpRequest { method: "GET".into(), url: url.into(), headers: Vec::new(), body: Vec::new(), timeout }
+}
+
+/// What a plugin's own thread is like: it has no I/O of its own.
+fn on_a_plugins_runtime<R: Send + 'static>(work: impl Future<Output = R> + Send + 'static) -> R {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    runtime.block_on(work)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugins_own_runtime_needs_no_io() {
+    let port = serve(Router::new().route("/", get(|| async { "here" }))).await;
+    let (egress, url) = (everywhere(), format!("http://127.0.0.1:{port}/"));
+    let (whole, mut stream) = tokio::task::spawn_blocking(move || {
+        on_a_plugins_runtime(async move {
+            (egress.send(&plugin(), request(&url)).await.unwrap(), egress.open(&plugin(), request(&url)).await.unwrap())
+        })
+    })
+    .await
+    .unwrap();
+    assert_eq!((whole.status, whole.text().as_str()), (200, "here"));
+    assert_eq!(stream.next().await.unwrap(), Some(b"here".to_vec()));
+    assert_eq!(stream.next().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_stream_comes_piece_by_piece_and_has_no_time_limit() {
+    let pieces = || async {
+        let later = futures_util::stream::unfold(0_u8, |count| async move {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            (count < 5).then_some((Ok::<_, std::io::Error>(vec![b'0' + count]), count + 1))
+        });
+        axum::body::Body::from_stream(later).into_response()
+    };
+    let port = serve(Router::new().route("/", get(pieces))).await;
+    let short = HttpRequest { timeout: Duration::from_millis(200), ..request(&format!("http://127.0.0.1:{port}/")) };
+    let mut stream = everywhere().open(&plugin(), short).await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(piece) = stream.next().await.unwrap() {
+        seen.push(piece);
+    }
+    // 300 ms, and each piece as it came.
+    assert_eq!(seen, [b"0", b"1", b"2", b"3", b"4"]);
+}
+
+#[tokio::test]
+async fn a_stream_is_checked_and_timed_until_its_head() {
+    let port = serve(Router::new().route("/hangs", any(std::future::pending::<()>))).await;
+    let url = format!("http://127.0.0.1:{port}/hangs");
+    let refused = Egress::new(HashMap::new()).unwrap().open(&plugin(), request(&url)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Permission, "{refused}");
+    let short = HttpRequest { timeout: Duration::from_millis(100), ..request(&url) };
+    let late = everywhere().open(&plugin(), short).await.unwrap_err();
+    assert!(late.to_string().contains("within 100 ms"), "{late}");
+}
+
+/// Tells when the service's side of a connection was dropped.
+struct TellsDrop(Option<tokio::sync::oneshot::Sender<()>>);
+
+impl Drop for TellsDrop {
+    fn drop(&mut self) {
+        let _ = self.0.take().unwrap().send(());
+    }
+}
+
+#[tokio::test]
+async fn dropping_a_stream_closes_the_connection() {
+    let (gone, is_gone) = tokio::sync::oneshot::channel();
+    let tells = Arc::new(std::sync::Mutex::new(Some(TellsDrop(Some(gone)))));
+    let endless = get(move || {
+        let tells = tells.lock().unwrap().take();
+        let ticks = futures_util::stream::unfold(tells, |tells| async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Some((Ok::<_, std::io::Error>(vec![b'.']), tells))
+        });
+        async { axum::body::Body::from_stream(ticks).into_response() }
+    });
+    let port = serve(Router::new().route("/", endless)).await;
+    let mut stream = everywhere().open(&plugin(), request(&format!("http://127.0.0.1:{port}/"))).await.unwrap();
+    assert_eq!(stream.next().await.unwrap(), Some(b".".to_vec()));
+    drop(stream);
+    tokio::time::timeout(Duration::from_secs(1), is_gone).await.expect("the service sees it within a second").unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_an_error() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.read(&mut [0; 4096]).await.unwrap();
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+    });
+    let mut stream = everywhere().open(&plugin(), request(&format!("http://127.0.0.1:{port}/"))).await.unwrap();
+    assert_eq!(stream.next().await.unwrap(), Some(b"half".to_vec()));
+    let error = stream.next().await.unwrap_err();
+    assert!(error.to_string().contains("broke its answer off"), "{error}");
+}
