@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use plexichat::Descriptor;
 use plexichat::capability::chat::{ChatPort, Post};
 use plexichat::capability::clock::Clock;
-use plexichat::capability::files::{FileInfo, FilesError, FilesPort, ListLimits};
+use plexichat::capability::files::{FileInfo, FilesError, FilesPort, ListLimits, OpenFile};
 use plexichat::capability::http::{HttpPort, HttpRequest, HttpResponse};
 use plexichat::capability::sockets::{SocketAddress, SocketLink, SocketPort};
 use plexichat::catalog::Catalog;
@@ -157,6 +157,10 @@ impl SocketPort for Nowhere {
 #[async_trait]
 impl FilesPort for Nowhere {
     async fn read(&self, _: &PluginName, path: &Path, _: u64) -> Result<Vec<u8>, FilesError> {
+        Err(FilesError::NotFound { path: path.to_owned() })
+    }
+
+    async fn open(&self, _: &PluginName, path: &Path) -> Result<Box<dyn OpenFile>, FilesError> {
         Err(FilesError::NotFound { path: path.to_owned() })
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use plexichat::capability::files::{FileInfo, FilesError, FilesPort, ListLimits, below};
+use plexichat::capability::files::{FileInfo, FilesError, FilesPort, ListLimits, OpenFile, below};
 use plexichat::id::PluginName;
 use plexichat::message::Time;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -68,6 +68,11 @@ impl FilesPort for Directories {
             }
         };
         self.at(plugin, path, read).await
+    }
+
+    async fn open(&self, plugin: &PluginName, path: &Path) -> Result<Box<dyn OpenFile>, FilesError> {
+        let open = |beneath: Beneath<'_>| beneath.open_file().map(|file| Box::new(file) as Box<dyn OpenFile>);
+        self.at(plugin, path, open).await
     }
 
     async fn info(&self, plugin: &PluginName, path: &Path) -> Result<FileInfo, FilesError> {
@@ -240,6 +245,12 @@ mod tests {
         fixture.check("granted/none.yar", Err("there is no `")).await;
         fixture.check("granted/inner", Err("is no file")).await;
         fixture.check("granted/pipe", Err("is no file")).await;
+        let opened = fixture.directories.open(&plugin(), &fixture.directory.path().join("granted/relative.yar")).await;
+        assert!(matches!(opened.err(), Some(FilesError::LeadsElsewhere { .. })));
+        let mut opened =
+            fixture.directories.open(&plugin(), &fixture.directory.path().join("granted/a.yar")).await.unwrap();
+        opened.seek(io::SeekFrom::Start(5)).unwrap();
+        assert_eq!(io::read_to_string(opened).unwrap(), "a");
         let other = "other".parse().unwrap();
         let path = fixture.directory.path().join("granted/a.yar");
         let error = fixture.directories.read(&other, &path, 10).await.unwrap_err();

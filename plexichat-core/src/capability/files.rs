@@ -1,7 +1,7 @@
 //! Files of the machine, behind `FileSystemRead`: read, looked at and listed below the directories that the operator granted.
 //! Knows no disk. Writing is another permission and will be another handle.
 
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,12 @@ pub struct Files {
     scope: Arc<Scope>,
     port: Arc<dyn FilesPort>,
 }
+
+/// A file that is open: what is too large to be in memory twice is read from it piece by piece. Reading waits for the disk, so
+/// it is done in [`blocking`](crate::context::Context::blocking).
+pub trait OpenFile: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> OpenFile for T {}
 
 /// What is known of a file without reading it. Where size and time are as before, its content is most likely too.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,6 +159,9 @@ pub trait FilesPort: Send + Sync + 'static {
     /// The content of a file.
     async fn read(&self, plugin: &PluginName, path: &Path, limit: u64) -> Result<Vec<u8>, FilesError>;
 
+    /// A file, to be read from piece by piece.
+    async fn open(&self, plugin: &PluginName, path: &Path) -> Result<Box<dyn OpenFile>, FilesError>;
+
     /// What is known of a file.
     async fn info(&self, plugin: &PluginName, path: &Path) -> Result<FileInfo, FilesError>;
 
@@ -180,6 +189,18 @@ impl Files {
     pub async fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, FilesError> {
         self.scope.check(Permission::FileSystemRead, "read")?;
         self.port.read(self.scope.plugin(), path.as_ref(), limit).await
+    }
+
+    /// A file, given by its absolute path, to be read from piece by piece. It stays open when the directory is granted no more.
+    ///
+    /// # Errors
+    /// As [`FilesError`] says.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn open(&self, path: impl AsRef<Path>) -> Result<Box<dyn OpenFile>, FilesError> {
+        self.scope.check(Permission::FileSystemRead, "open")?;
+        self.port.open(self.scope.plugin(), path.as_ref()).await
     }
 
     /// What is known of a file, given by its absolute path.

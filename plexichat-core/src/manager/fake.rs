@@ -19,7 +19,7 @@ use crate::ai::{AiError, AiErrorKind, AiRequest, AiStream, EmbedRequest, Embeddi
 use crate::capability::ai::{AiCall, AiPort};
 use crate::capability::chat::{ChatPort, Post};
 use crate::capability::clock::Clock;
-use crate::capability::files::{FileInfo, FilesError, FilesPort, ListLimits};
+use crate::capability::files::{FileInfo, FilesError, FilesPort, ListLimits, OpenFile};
 use crate::capability::http::{HttpPort, HttpRequest, HttpResponse};
 use crate::capability::sockets::{SocketAddress, SocketLink, SocketPort};
 use crate::catalog::Catalog;
@@ -309,6 +309,10 @@ impl SocketPort for Nowhere {
 #[async_trait]
 impl FilesPort for Nowhere {
     async fn read(&self, _: &PluginName, path: &Path, _: u64) -> Result<Vec<u8>, FilesError> {
+        Err(FilesError::NotFound { path: path.to_owned() })
+    }
+
+    async fn open(&self, _: &PluginName, path: &Path) -> Result<Box<dyn OpenFile>, FilesError> {
         Err(FilesError::NotFound { path: path.to_owned() })
     }
 

@@ -1,6 +1,7 @@
 //! Files in memory that a plugin may read: a test writes them, also while the plugin runs. Knows no disk.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 
 use super::clock::TestClock;
 use crate::capability::clock::Clock;
-use crate::capability::files::{FileInfo, FilesError, FilesPort, ListLimits, below};
+use crate::capability::files::{FileInfo, FilesError, FilesPort, ListLimits, OpenFile, below};
 use crate::id::PluginName;
 use crate::message::Time;
 
@@ -68,6 +69,10 @@ impl FilesPort for TestDisk {
             Some((bytes, _)) => Ok(bytes.clone()),
             None => Err(FilesError::NotFound { path: path.to_owned() }),
         }
+    }
+
+    async fn open(&self, plugin: &PluginName, path: &Path) -> Result<Box<dyn OpenFile>, FilesError> {
+        Ok(Box::new(Cursor::new(self.read(plugin, path, u64::MAX).await?)))
     }
 
     async fn info(&self, plugin: &PluginName, path: &Path) -> Result<FileInfo, FilesError> {
