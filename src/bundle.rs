@@ -6,6 +6,8 @@ use plexichat::Descriptor;
 pub(crate) const EXPECTED: &[Descriptor] = &[
     #[cfg(feature = "echo")]
     plexichat_echo::PLEXICHAT_PLUGIN,
+    #[cfg(feature = "local-ai")]
+    plexichat_local_ai::PLEXICHAT_PLUGIN,
     #[cfg(feature = "moderation")]
     plexichat_moderation::PLEXICHAT_PLUGIN,
     #[cfg(feature = "word-filter")]
