@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::is_plugin_name;
 use crate::problem::Problem;
+use crate::settings::{self, AssistantSettings};
 use crate::tool::{Approval, SEPARATOR};
 
 /// How many messages of the room a model is shown at most, where nothing is said.
@@ -58,8 +59,12 @@ pub enum Trigger {
     /// Where the message mentions it: `@name`. In a direct room that has an assistant of its own: always.
     #[default]
     Mention,
+    /// Where the message mentions it, and always in direct rooms.
+    Direct,
     /// Always.
     Every,
+    /// Only to `/ai`.
+    Command,
     /// Never, not even to `/ai`.
     Off,
 }
@@ -145,6 +150,20 @@ impl AssistantPolicy {
             problem.hint("write `plugin__tool`, or `plugin__*` for all tools of the plugin")
         }));
         problems
+    }
+}
+
+/// What is set for the whole server.
+impl From<&AssistantSettings> for AssistantPolicy {
+    fn from(settings: &AssistantSettings) -> Self {
+        let trigger = match settings.trigger {
+            settings::Trigger::Never => Trigger::Command,
+            settings::Trigger::Mention => Trigger::Mention,
+            settings::Trigger::Direct => Trigger::Direct,
+            settings::Trigger::Every => Trigger::Every,
+        };
+        let AssistantSettings { name, system_prompt, models, .. } = settings.clone();
+        Self { models, name, trigger, system_prompt, ..Self::default() }
     }
 }
 
@@ -363,7 +382,7 @@ mod tests {
         );
         refused(
             json!({ "trigger": "always" }),
-            "trigger: unknown variant `always`, expected one of `mention`, `every`, `off`",
+            "trigger: unknown variant `always`, expected one of `mention`, `direct`, `every`, `command`, `off`",
         );
         refused(json!({ "tools": [{ "name": "a__b", "aproval": "never" }] }), {
             "tools[0].aproval: unknown field `aproval`, expected `name` or `approval`"
