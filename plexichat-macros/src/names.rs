@@ -52,6 +52,18 @@ pub(crate) fn command(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether this can be a tool's name.
+pub(crate) fn tool(name: &str) -> Result<(), String> {
+    if !is_word(name, "_") || name.len() > words::TOOL_NAME_MAX || name.contains("__") {
+        return Err(format!(
+            "`{name}` is no name of a tool: lower-case letters and digits in words joined by `_`, starting with a letter, at \
+             most {} characters: with the plugin's name it has to fit into what models know",
+            words::TOOL_NAME_MAX
+        ));
+    }
+    Ok(())
+}
+
 fn is_word(name: &str, joints: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || joints.contains(letter))
@@ -90,6 +102,10 @@ mod tests {
         assert!(event("report_ready").is_ok() && command("roll-dice").is_ok());
         assert_eq!(event("custom.x").unwrap_err(), "write `x`: the prefix `custom.` is added");
         assert_eq!(command("/x").unwrap_err(), "write `x`: the slash is the caller's");
+        assert!(tool("open_window_2").is_ok() && tool("a_name_of_20_letters").is_ok());
+        for bad in ["", "2nd", "Open", "open-window", "a__b", "é", "a_name_of_21_letters_"] {
+            assert!(tool(bad).is_err(), "{bad}");
+        }
         assert!(event("report-ready").is_err() && command("Roll").is_err() && event("").is_err());
     }
 }

@@ -105,6 +105,12 @@ pub(crate) const SECURITY_HOOKS: &[Hook] = &[
 /// What can happen to a message when a hook fails: the word in the attribute and the variant.
 pub(crate) const FAIL_MODES: &[(&str, &str)] = &[("closed", "Closed"), ("open", "Open"), ("quarantine", "Quarantine")];
 
+/// Whether a person is asked before a tool is called: the word in the attribute and the variant.
+pub(crate) const APPROVALS: &[(&str, &str)] = &[("never", "Never"), ("first_use", "FirstUse"), ("always", "Always")];
+
+/// The longest name of a tool.
+pub(crate) const TOOL_NAME_MAX: usize = 20;
+
 /// The longest name of a plugin.
 pub(crate) const NAME_MAX: usize = 40;
 
@@ -215,6 +221,13 @@ mod tests {
         let mut core = schema_words::<FailMode>();
         core.sort_unstable();
         assert_eq!(FAIL_MODES.iter().map(|(word, _)| *word).collect::<Vec<_>>(), core);
+    }
+
+    #[test]
+    fn approvals_are_the_cores() {
+        let ours: Vec<&str> = APPROVALS.iter().map(|(word, _)| *word).collect();
+        assert_eq!(ours, schema_words::<plexichat::tool::Approval>());
+        assert_eq!(TOOL_NAME_MAX, plexichat::tool::NAME_MAX);
     }
 
     #[test]

@@ -118,6 +118,18 @@ impl Whole {
         Ok(CommandReply::text(call.arguments))
     }
 
+    /// Throws dice for a model.
+    #[tool("throw", approval = "first_use")]
+    async fn throw(&self, call: ToolCall, args: RollArgs) -> Result<ToolAnswer> {
+        Ok(json!({ "tool": call.tool, "count": args.count }).into())
+    }
+
+    /// Says how many sides a die has.
+    #[tool("sides", approval = "never")]
+    async fn sides(&self, _: ToolCall) -> Result<ToolAnswer> {
+        Ok("six".into())
+    }
+
     fn helper(&self) -> CommandReply {
         CommandReply::Nothing
     }
@@ -135,6 +147,14 @@ fn the_descriptor_says_what_was_written() {
     assert_eq!(hook.policy.timeout.as_millis(), 200);
     assert_eq!(plugin.commands.iter().map(|command| command.fields).collect::<Vec<_>>(), [&["count", "kind"][..], &[]]);
     assert_eq!(plugin.commands[0].help, "Rolls dice.");
+    let tools: Vec<_> = plugin.tools.iter().map(|tool| (tool.name, tool.help, tool.approval.as_str())).collect();
+    let expected = [
+        ("throw", "Throws dice for a model.", "first_use"),
+        ("sides", "Says how many sides a die has.", "never"),
+    ];
+    assert_eq!(tools, expected);
+    assert_eq!((plugin.tools[0].arguments)()["properties"]["count"]["minimum"], 1);
+    assert_eq!((plugin.tools[1].arguments)(), json!({ "type": "object", "properties": {} }));
     assert_eq!(plugin.events[1].patterns, ["user_login", "custom.rolled"]);
     assert!(plugin.events[1].own && !plugin.events[0].own);
 }

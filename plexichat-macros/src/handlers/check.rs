@@ -1,10 +1,11 @@
-//! Finds every mistake in a block of handlers: names of events and commands, signatures, documentation.
+//! Finds every mistake in a block of handlers: names of events, commands and tools, signatures, documentation.
 
 use proc_macro2::{Ident, Span};
 use syn::spanned::Spanned;
 use syn::{FnArg, GenericArgument, ItemImpl, LitStr, PathArguments, ReturnType, Signature, Type};
 
 use super::parse::{Call, Method};
+use super::tool::{self, Tool};
 use crate::errors::Errors;
 use crate::words::{CUSTOM_PREFIX, EVENTS, EVENTS_WITH_CONTENT};
 use crate::{item, names, suggest};
@@ -22,6 +23,7 @@ pub(crate) struct Spec {
     pub(crate) plugin: Type,
     pub(crate) events: Vec<Event>,
     pub(crate) commands: Vec<Command>,
+    pub(crate) tools: Vec<Tool>,
 }
 
 /// An event handler.
@@ -63,10 +65,12 @@ pub(crate) fn check(block: &ItemImpl, methods: Vec<Method>, errors: &Errors) -> 
     if methods.is_empty() && errors.is_empty() {
         errors.under(
             &block.self_ty,
-            "this block handles nothing; put `#[on(\"user_message\")]` or `#[command(\"roll\")]` on a method",
+            "this block handles nothing; put `#[on(\"user_message\")]`, `#[command(\"roll\")]` or `#[tool(\"forecast\")]` on \
+             a method",
         );
     }
-    let mut spec = Spec { plugin: (*block.self_ty).clone(), events: Vec::new(), commands: Vec::new() };
+    let mut spec =
+        Spec { plugin: (*block.self_ty).clone(), events: Vec::new(), commands: Vec::new(), tools: Vec::new() };
     for method in methods {
         match method.call {
             Call::On { names, own } => spec.events.extend(event(&method.signature, names, own, errors)),
@@ -78,6 +82,15 @@ pub(crate) fn check(block: &ItemImpl, methods: Vec<Method>, errors: &Errors) -> 
                         errors.under(&command.name, format!("command `{}` is there twice", command.name.value()));
                     }
                     spec.commands.push(command);
+                }
+            }
+            Call::Tool { name, approval } => {
+                let tool = tool::check(&method.signature, name, approval, method.documentation, errors);
+                if let Some(tool) = tool {
+                    if spec.tools.iter().any(|other| other.name.value() == tool.name.value()) {
+                        errors.under(&tool.name, format!("tool `{}` is there twice", tool.name.value()));
+                    }
+                    spec.tools.push(tool);
                 }
             }
         }
@@ -168,7 +181,7 @@ fn command(signature: &Signature, name: LitStr, help: String, errors: &Errors) -
 }
 
 /// The types behind `&self` of an asynchronous method.
-fn typed_arguments<'a>(signature: &'a Signature, shape: &str, errors: &Errors) -> Option<Vec<&'a Type>> {
+pub(super) fn typed_arguments<'a>(signature: &'a Signature, shape: &str, errors: &Errors) -> Option<Vec<&'a Type>> {
     if signature.asyncness.is_none() {
         errors.under(signature.fn_token, format!("handlers are asynchronous; {shape}"));
     }
@@ -195,7 +208,7 @@ fn typed_arguments<'a>(signature: &'a Signature, shape: &str, errors: &Errors) -
 }
 
 /// Whether the method is written to return `Result<wanted>`.
-fn returns(signature: &Signature, wanted: &str, shape: &str, errors: &Errors) {
+pub(super) fn returns(signature: &Signature, wanted: &str, shape: &str, errors: &Errors) {
     let ReturnType::Type(_, returned) = &signature.output else {
         errors.under(&signature.ident, format!("`{}` returns nothing; {shape}", signature.ident));
         return;

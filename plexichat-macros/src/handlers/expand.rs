@@ -1,4 +1,4 @@
-//! Writes the constant that the descriptor reads: the handlers and commands, and how to call each.
+//! Writes the constant that the descriptor reads: the handlers, commands and tools, and how to call each.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
@@ -6,6 +6,7 @@ use syn::Type;
 use syn::spanned::Spanned;
 
 use super::check::{Command, Event, Spec};
+use super::tool;
 use crate::item;
 
 /// The constant, and the assertions that only the compiler can make.
@@ -13,8 +14,11 @@ pub(crate) fn handlers(spec: &Spec) -> TokenStream {
     let plugin = &spec.plugin;
     let event_calls = spec.events.iter().enumerate().map(|(index, event)| event_call(plugin, index, event));
     let command_calls = spec.commands.iter().enumerate().map(|(index, command)| command_call(plugin, index, command));
+    let tool_calls = spec.tools.iter().enumerate().map(|(index, tool)| tool::call(plugin, index, tool));
     let event_names = (0..spec.events.len()).map(event_name);
     let command_names = (0..spec.commands.len()).map(command_name);
+    let tool_names = (0..spec.tools.len()).map(tool::function);
+    let tool_specs = spec.tools.iter().map(tool::spec);
     let event_specs = spec.events.iter().map(event_spec);
     let command_specs = spec.commands.iter().map(command_spec);
     let assertions = spec.events.iter().map(|event| assertions(plugin, event));
@@ -31,13 +35,14 @@ pub(crate) fn handlers(spec: &Spec) -> TokenStream {
             pub(crate) const PLEXICHAT_HANDLERS: ::plexichat::descriptor::Handlers<Self> = {
                 #(#event_calls)*
                 #(#command_calls)*
+                #(#tool_calls)*
                 ::plexichat::descriptor::Handlers {
                     events: &[#(#event_specs),*],
                     event_calls: &[#(#event_names),*],
                     commands: &[#(#command_specs),*],
                     command_calls: &[#(#command_names),*],
-                    tools: &[],
-                    tool_calls: &[],
+                    tools: &[#(#tool_specs),*],
+                    tool_calls: &[#(#tool_names),*],
                 }
             };
         }

@@ -1,8 +1,10 @@
-//! `#[plexichat::handlers]`: the events a plugin handles, `#[on(..)]`, and the commands it answers, `#[command("..")]`.
+//! `#[plexichat::handlers]`: the events a plugin handles, `#[on(..)]`, the commands it answers, `#[command("..")]`, and the
+//! tools that it gives models, `#[tool("..")]`.
 
 mod check;
 mod expand;
 mod parse;
+mod tool;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -61,6 +63,18 @@ mod tests {
                 #[command("what")]
                 async fn what(&self, call: CommandCall) -> Result<CommandReply> {
                     Ok(self.helper())
+                }
+
+                /// Says what the weather will be.
+                #[tool("forecast", approval = "never")]
+                async fn forecast(&self, call: ToolCall, args: ForecastArgs) -> Result<ToolAnswer> {
+                    Ok("rain".into())
+                }
+
+                /// Opens the window.
+                #[tool("open_window")]
+                async fn open(&self, call: ToolCall) -> Result<ToolAnswer> {
+                    Ok("it is open".into())
                 }
 
                 fn helper(&self) -> CommandReply {

@@ -1,13 +1,20 @@
-//! Takes `#[on(..)]` and `#[command(..)]` off the methods. What comes out is not yet checked.
+//! Takes `#[on(..)]`, `#[command(..)]` and `#[tool(..)]` off the methods. What comes out is not yet checked.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, ImplItem, ItemImpl, LitStr, Meta, Signature};
 
 use crate::errors::Errors;
+use crate::options::Known;
 use crate::{item, options, suggest};
 
 /// The options of `#[on]` beside the names.
 const ON_OPTIONS: &[&str] = &["own"];
+
+/// The options of `#[tool]` behind the name.
+const TOOL_OPTIONS: Known<'_> = Known { owner: "`#[tool]`", options: &["approval"] };
+
+/// How a tool is written.
+pub(crate) const TOOL_EXAMPLE: &str = "#[tool(\"forecast\", approval = \"never\")]";
 
 /// A method that the host calls.
 pub(crate) struct Method {
@@ -33,6 +40,13 @@ pub(crate) enum Call {
         /// The name, without the slash.
         name: LitStr,
     },
+    /// `#[tool("name", approval = "never")]`.
+    Tool {
+        /// The name.
+        name: LitStr,
+        /// Whether a person is asked first.
+        approval: Option<LitStr>,
+    },
 }
 
 /// The methods with an attribute, which is taken off.
@@ -40,17 +54,22 @@ pub(crate) fn methods(block: &mut ItemImpl, errors: &Errors) -> Vec<Method> {
     let mut methods = Vec::new();
     for item in &mut block.items {
         let ImplItem::Fn(method) = item else { continue };
-        let ours = |attribute: &Attribute| ["on", "command"].iter().any(|word| attribute.path().is_ident(word));
+        let ours = |attribute: &Attribute| ["on", "command", "tool"].iter().any(|word| attribute.path().is_ident(word));
         let (attributes, rest) = std::mem::take(&mut method.attrs).into_iter().partition::<Vec<_>, _>(ours);
         method.attrs = rest;
         let [first, more @ ..] = attributes.as_slice() else { continue };
         for more in more {
             errors.under(
                 more,
-                "one method, one attribute: name all events in one `#[on(..)]`, and give a command a method of its own",
+                "one method, one attribute: name all events in one `#[on(..)]`, and give a command and a tool methods of \
+                 their own",
             );
         }
-        let call = if first.path().is_ident("on") { on(first, errors) } else { command(first, errors) };
+        let call = match first.path().get_ident() {
+            Some(word) if word == "on" => on(first, errors),
+            Some(word) if word == "tool" => tool(first, errors),
+            _ => command(first, errors),
+        };
         methods.extend(call.map(|call| Method {
             call,
             signature: method.sig.clone(),
@@ -93,6 +112,22 @@ fn command(attribute: &Attribute, errors: &Errors) -> Option<Call> {
         errors.under(attribute, "`#[command(..)]` takes the command's name in quotes: `#[command(\"roll\")]`");
     }
     name.map(|name| Call::Command { name })
+}
+
+fn tool(attribute: &Attribute, errors: &Errors) -> Option<Call> {
+    let mut parts = options::split(arguments(attribute)).into_iter();
+    let name = parts.next().and_then(|part| syn::parse2::<LitStr>(part).ok());
+    let Some(name) = name else {
+        errors
+            .under(attribute, format!("`#[tool(..)]` takes the tool's name in quotes, then options: `{TOOL_EXAMPLE}`"));
+        return None;
+    };
+    let rest = parts.flat_map(|part| [part, quote::quote!(,)]).collect();
+    let mut approval = None;
+    for entry in options::entries(rest, &TOOL_OPTIONS, errors) {
+        approval = entry.text("never", errors);
+    }
+    Some(Call::Tool { name, approval })
 }
 
 fn arguments(attribute: &Attribute) -> TokenStream {

@@ -16,6 +16,14 @@ impl Greeter {
     async fn what(&self, call: CommandCall) -> Result<CommandReply> {
         Ok(self.helper())
     }
+    /// Says what the weather will be.
+    async fn forecast(&self, call: ToolCall, args: ForecastArgs) -> Result<ToolAnswer> {
+        Ok("rain".into())
+    }
+    /// Opens the window.
+    async fn open(&self, call: ToolCall) -> Result<ToolAnswer> {
+        Ok("it is open".into())
+    }
     fn helper(&self) -> CommandReply {
         CommandReply::Nothing
     }
@@ -80,6 +88,42 @@ impl Greeter {
                 outcome
             })
         }
+        fn tool_0(
+            plugin: &Greeter,
+            call: ::plexichat::tool::ToolCall,
+        ) -> ::plexichat::__private::BoxFuture<
+            '_,
+            ::plexichat::error::Result<::plexichat::tool::ToolAnswer>,
+        > {
+            ::std::boxed::Box::pin(async move {
+                let arguments = ::plexichat::tool::parse_arguments::<
+                    ForecastArgs,
+                >(&call.tool, &call.arguments)?;
+                let outcome: ::plexichat::error::Result<::plexichat::tool::ToolAnswer> = <Greeter>::forecast(
+                        plugin,
+                        call,
+                        arguments,
+                    )
+                    .await;
+                outcome
+            })
+        }
+        fn tool_1(
+            plugin: &Greeter,
+            call: ::plexichat::tool::ToolCall,
+        ) -> ::plexichat::__private::BoxFuture<
+            '_,
+            ::plexichat::error::Result<::plexichat::tool::ToolAnswer>,
+        > {
+            ::std::boxed::Box::pin(async move {
+                let outcome: ::plexichat::error::Result<::plexichat::tool::ToolAnswer> = <Greeter>::open(
+                        plugin,
+                        call,
+                    )
+                    .await;
+                outcome
+            })
+        }
         ::plexichat::descriptor::Handlers {
             events: &[
                 ::plexichat::descriptor::EventSpec {
@@ -111,8 +155,23 @@ impl Greeter {
                 },
             ],
             command_calls: &[command_0, command_1],
-            tools: &[],
-            tool_calls: &[],
+            tools: &[
+                ::plexichat::tool::ToolSpec {
+                    name: "forecast",
+                    help: "Says what the weather will be.",
+                    method: "forecast",
+                    arguments: ::plexichat::__private::arguments_schema::<ForecastArgs>,
+                    approval: ::plexichat::tool::Approval::Never,
+                },
+                ::plexichat::tool::ToolSpec {
+                    name: "open_window",
+                    help: "Opens the window.",
+                    method: "open",
+                    arguments: ::plexichat::__private::no_arguments,
+                    approval: ::plexichat::tool::Approval::Always,
+                },
+            ],
+            tool_calls: &[tool_0, tool_1],
         }
     };
 }

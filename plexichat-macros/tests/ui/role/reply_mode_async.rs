@@ -1,7 +1,7 @@
-//! A hook that this version does not have.
+//! The mode of a scanner of answers is known without waiting.
 use plexichat::prelude::*;
 
-#[plexichat::plugin(provides(Security), scan_reply(timeout = "10s"))]
+#[plexichat::plugin(provides(Security))]
 pub struct Mine;
 
 impl Plugin for Mine {
@@ -14,8 +14,12 @@ impl Plugin for Mine {
 
 #[plexichat::role]
 impl Security for Mine {
-    async fn scan_message(&self, _: &MessageView<'_>) -> Result<Verdict, ScanError> {
+    async fn scan_reply(&self, _: &ReplyView<'_>) -> Result<Verdict, ScanError> {
         Ok(Verdict::Allow)
+    }
+
+    async fn reply_mode(&self) -> ReplyMode {
+        ReplyMode::AuditOnly
     }
 }
 

@@ -1,4 +1,4 @@
-//! A role that this version does not have.
+//! A provider that cannot answer.
 use plexichat::prelude::*;
 
 #[plexichat::plugin(provides(AiProvider))]
@@ -9,6 +9,13 @@ impl Plugin for Mine {
 
     async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
         Ok(Self)
+    }
+}
+
+#[plexichat::role]
+impl AiProvider for Mine {
+    async fn models(&self) -> Result<Vec<Model>, AiError> {
+        Ok(Vec::new())
     }
 }
 
