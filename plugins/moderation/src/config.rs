@@ -140,7 +140,7 @@ pub enum Measure {
 pub struct AssignedSecrets {
     /// How many bits of entropy per character it has at least: 3 finds more and errs more, 4 finds only long ones.
     #[garde(range(min = 2.0, max = 5.0))]
-    pub min_entropy: f32,
+    pub min_entropy: f64,
     /// How many characters it has at least.
     #[garde(range(min = 6, max = 64))]
     pub min_length: u8,

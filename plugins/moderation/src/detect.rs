@@ -121,7 +121,7 @@ pub(crate) struct Found {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Guess {
     /// Bits of entropy per character.
-    pub(crate) min_entropy: f32,
+    pub(crate) min_entropy: f64,
     /// Characters.
     pub(crate) min_length: usize,
 }
@@ -153,6 +153,17 @@ pub(crate) fn find(text: &Text<'_>, wanted: Wanted, guess: Guess) -> Vec<Found> 
     ask(Detector::IpAddress, signals.dots >= 3 || signals.colons >= 2, ip::find);
     ask(Detector::NationalId, signals.digits >= national::DIGITS_MIN, national::find);
     found.sort_by_key(|found| (found.range.start, found.detector));
+    found
+}
+
+/// The same in a text that goes on: also what cannot be whole yet and is known all the same.
+pub(crate) fn find_unfinished(text: &Text<'_>, wanted: Wanted, guess: Guess) -> Vec<Found> {
+    let mut found = find(text, wanted, guess);
+    if wanted.has(Detector::JsonWebToken)
+        && let Some(range) = jwt::unfinished(text.plain())
+    {
+        found.push(Found { detector: Detector::JsonWebToken, name: "json_web_token", range });
+    }
     found
 }
 
@@ -222,20 +233,20 @@ fn run_end(text: &str, from: usize, is: impl Fn(u8) -> bool) -> usize {
 }
 
 /// Shannon's entropy of the bytes, in bits per byte.
-fn entropy(text: &str) -> f32 {
+fn entropy(text: &str) -> f64 {
     let mut counts = [0_u16; 256];
     // Enough to tell; and it bounds the counts.
     let bytes = &text.as_bytes()[..text.len().min(1024)];
     for byte in bytes {
         counts[usize::from(*byte)] += 1;
     }
-    let length = bytes.len() as f32;
+    let length = bytes.len() as f64;
     -counts
         .iter()
         .filter(|count| **count > 0)
-        .map(|count| f32::from(*count) / length)
+        .map(|count| f64::from(*count) / length)
         .map(|p| p * p.log2())
-        .sum::<f32>()
+        .sum::<f64>()
 }
 
 /// What detectors are tested with: a text in which `~` holds a sample apart, so that no scanner of secrets objects to this

@@ -75,8 +75,9 @@ impl Flood {
     /// The limit that this message breaks; where it breaks none, it counts from now on. Only what people and webhooks post
     /// is counted, and a message once: an edit and a second look at the same message are no new message.
     pub(crate) fn look(&mut self, message: &MessageView<'_>, plain: &str, now: Time) -> Option<Broken> {
-        let counted = matches!(message.author.kind, ActorKind::User | ActorKind::Webhook) && message.edit_of.is_none();
-        if !counted {
+        let is_person = matches!(message.author.kind, ActorKind::User | ActorKind::Webhook);
+        // What is asked of a model outside of rooms floods none.
+        if !is_person || message.edit_of.is_some() || message.origin == Origin::Openai {
             return None;
         }
         let (now, id) = (now.as_micros(), message.id);

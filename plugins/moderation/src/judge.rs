@@ -4,7 +4,7 @@
 use plexichat::prelude::{Finding, Verdict};
 
 use crate::config::{Action, Config, Measure};
-use crate::detect::{Detector, Found, Guess, Wanted, find};
+use crate::detect::{Detector, Found, Guess, Wanted, find, find_unfinished};
 use crate::fold::Text;
 use crate::redact::Redaction;
 
@@ -80,7 +80,21 @@ impl Judge {
         found.iter().filter_map(|found| self.objection(found)).collect()
     }
 
-    fn objection(&self, found: &Found) -> Option<Objection> {
+    /// Whatever detectors find in a part of an answer, and in the beginning of something.
+    pub(crate) fn find_in_reply(&self, text: &Text<'_>, last: bool) -> Vec<Found> {
+        match last {
+            true => find(text, self.looked_for, self.guess),
+            false => find_unfinished(text, self.looked_for, self.guess),
+        }
+    }
+
+    /// Whether something is to be withheld, not only told of.
+    pub(crate) fn withholds(&self) -> bool {
+        self.actions.iter().any(|action| !matches!(action, Action::Off | Action::Flag))
+    }
+
+    /// What is against it.
+    pub(crate) fn objection(&self, found: &Found) -> Option<Objection> {
         let measure = match self.actions[found.detector as usize] {
             Action::Off => return None,
             Action::Flag => Measure::Flag,
@@ -138,10 +152,6 @@ mod tests {
         let judge = Judge::new(&Config::default());
         assert_eq!(judge.redact("nothing"), None);
         assert_eq!(judge.redact("4111 1111 1111 1111").as_deref(), Some("[card number removed]"));
-        let sample = |detector| match crate::samples::sample(detector).kind {
-            plexichat::canary::CanaryKind::Message(text) => text,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(judge.redact(&format!("4111 1111 1111 1111 {}", sample(Detector::Token))), None);
+        assert_eq!(judge.redact(&format!("4111 1111 1111 1111 {}", crate::samples::text(Detector::Token))), None);
     }
 }

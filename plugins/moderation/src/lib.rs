@@ -12,6 +12,7 @@ mod judge;
 mod links;
 mod recent;
 mod redact;
+mod reply;
 mod samples;
 
 use std::sync::{Mutex, PoisonError};
@@ -37,7 +38,8 @@ use crate::links::Links;
     category = "security",
     tags("moderation", "secrets", "privacy"),
     rewrite_message(timeout = "250ms", on_error = "closed"),
-    scan_message(timeout = "250ms", on_error = "closed")
+    scan_message(timeout = "250ms", on_error = "closed"),
+    scan_reply(timeout = "250ms", on_error = "closed")
 )]
 pub struct Moderation {
     context: Context<Self>,
@@ -84,10 +86,21 @@ impl Security for Moderation {
         Ok(verdict(&objections))
     }
 
-    /// What the host shows to `scan_message` at start and every hour, one for each detector that is on.
+    /// The same detectors and hosts on what a model says: it must not leak what a user may not post. What is shown cannot be
+    /// taken back, so what would be redacted ends the answer.
+    async fn scan_reply(&self, reply: &ReplyView<'_>) -> Result<Verdict, ScanError> {
+        Ok(verdict(&reply::objections(&self.judge, self.links.as_ref(), reply)))
+    }
+
+    fn reply_mode(&self) -> ReplyMode {
+        reply::mode(&self.judge, self.links.as_ref())
+    }
+
+    /// What the host shows to `scan_message` and `scan_reply` at start and every hour, one for each detector that
+    /// is on.
     fn canaries(&self) -> Vec<Canary> {
         let on = Detector::ALL.into_iter().filter(|detector| self.judge.looked_for().has(*detector));
-        on.map(samples::sample).collect()
+        on.flat_map(samples::samples).collect()
     }
 }
 

@@ -21,20 +21,32 @@ impl Links {
 
     /// The rule that the text breaks, if any.
     pub(crate) fn broken(&self, plain: &str) -> Option<&'static str> {
-        // Browsers take a backslash for a slash.
-        let text = plain.to_lowercase().replace('\\', "/");
+        let text = lower(plain);
         let links: Vec<String> = links(&text).collect();
+        let too_many = || self.max.filter(|max| links.len() > *max).map(|_| "too_many_links");
+        self.unwelcome(&text, &links).or_else(too_many)
+    }
+
+    /// The rule that a part of a text breaks: nobody knows how many links the whole has.
+    pub(crate) fn blocked(&self, plain: &str) -> Option<&'static str> {
+        let text = lower(plain);
+        self.unwelcome(&text, &links(&text).collect::<Vec<String>>())
+    }
+
+    fn unwelcome(&self, text: &str, links: &[String]) -> Option<&'static str> {
         // Also without `https://`, and in a part of a link that leads on (`?to=evil.com`): clients show it as a link.
-        if !self.block.is_empty()
-            && (links.iter().any(|host| self.block.has(host)) || names(&text).any(|host| self.block.has(host)))
-        {
+        let is_blocked = |host: &str| self.block.has(host);
+        if !self.block.is_empty() && (links.iter().any(|host| is_blocked(host)) || names(text).any(is_blocked)) {
             return Some("blocked_host");
         }
-        if !self.allow.is_empty() && links.iter().any(|host| !self.allow.has(host)) {
-            return Some("unlisted_host");
-        }
-        self.max.filter(|max| links.len() > *max).map(|_| "too_many_links")
+        let is_unlisted = !self.allow.is_empty() && links.iter().any(|host| !self.allow.has(host));
+        is_unlisted.then_some("unlisted_host")
     }
+}
+
+/// In lower case, and with slashes for backslashes, as browsers take them.
+fn lower(plain: &str) -> String {
+    plain.to_lowercase().replace('\\', "/")
 }
 
 /// Names of hosts, sorted, so that ten thousand cost no more than a few.

@@ -5,12 +5,13 @@ use plexichat::prelude::Canary;
 
 use crate::detect::Detector;
 
-/// A sample that this detector must object to, whatever its settings are.
-pub(crate) fn sample(detector: Detector) -> Canary {
-    Canary::message(detector.code(), text(detector))
+/// What this detector must object to, whatever its settings are: as a message, and as a model's answer.
+pub(crate) fn samples(detector: Detector) -> [Canary; 2] {
+    [Canary::message(detector.code(), text(detector)), Canary::reply(detector.code(), text(detector))]
 }
 
-fn text(detector: Detector) -> String {
+/// Something that this detector finds.
+pub(crate) fn text(detector: Detector) -> String {
     match detector {
         Detector::PrivateKey => {
             ["-----BEGIN", " PRIVATE", " KEY-----\nMC4CAQAwBQYDK2Vw\n-----END", " PRIVATE KEY-----"].concat()

@@ -211,6 +211,29 @@ async fn what_plugins_post_is_judged_and_not_counted() -> TestResult {
 }
 
 #[plexichat::test]
+async fn models_may_not_say_what_people_may_not_post() -> TestResult {
+    let plugin = with(json!({"links": {"block": ["evil.com"]}})).await?;
+    let running = plugin.plugin()?;
+    assert!(matches!(running.reply_mode(), ReplyMode::Window { .. }));
+    let (model, asker) = (Actor::plugin("model"), plugin.actor("ada"));
+    let said = async |text: &str| running.scan_reply(&ReplyView::new(&model, &asker, text, 0)).await;
+    for (text, code) in
+        [(token(), "token"), (format!("it is {CARD}"), "card_number"), ("see evil.com".to_owned(), "link")]
+    {
+        let verdict = said(&text).await?;
+        let Verdict::Reject(finding) = verdict else { panic!("{text}: {verdict:?}") };
+        assert_eq!(finding.code, code);
+    }
+    assert_eq!(said("Write it to your own vault, never into a chat.").await?, Verdict::Allow);
+
+    let plugin = with(json!({"detectors": {"tokens": "flag"}})).await?;
+    let running = plugin.plugin()?;
+    let verdict = running.scan_reply(&ReplyView::new(&model, &asker, &token(), 0)).await?;
+    assert!(matches!(verdict, Verdict::Flag(_)), "{verdict:?}");
+    Ok(())
+}
+
+#[plexichat::test]
 async fn links_and_mentions_are_kept_within_limits() -> TestResult {
     let plugin = with(json!({
         "links": {"block": ["*.evil.com"], "max": 2},
@@ -263,7 +286,7 @@ async fn it_objects_to_its_samples_whatever_is_set() -> TestResult {
         let all: Value = detectors.iter().map(|name| ((*name).to_owned(), json!(action))).collect();
         let plugin =
             with(json!({"detectors": all, "assigned_secrets": {"min_entropy": 5.0, "min_length": 64}})).await?;
-        assert_eq!(plugin.plugin()?.canaries().len(), detectors.len());
+        assert_eq!(plugin.plugin()?.canaries().len(), 2 * detectors.len());
         assert_eq!(plugin.check_canaries().await, [], "{action}");
         let none: Value = detectors.iter().map(|name| ((*name).to_owned(), json!("off"))).collect();
         plugin.reconfigure(json!({"detectors": none})).await?;

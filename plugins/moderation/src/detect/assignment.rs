@@ -88,7 +88,7 @@ fn value(text: &str, name_end: usize) -> Option<Value> {
     Some(Value { range: begin..begin_of_character, quoted: quoted.is_some() })
 }
 
-fn is_random(value: &str, quoted: bool, min_entropy: f32) -> bool {
+fn is_random(value: &str, quoted: bool, min_entropy: f64) -> bool {
     !is_placeholder(value)
         && !is_code(value, quoted)
         && !is_worded(value)

@@ -1,5 +1,7 @@
 //! Finds JSON web tokens (RFC 7519 in compact form): three parts, of which the first decodes to a header with an algorithm.
 
+use std::ops::Range;
+
 use super::prefilter::Looked;
 use super::{begins_word, run_end};
 
@@ -34,6 +36,24 @@ pub(super) fn at(text: &str, start: usize) -> Looked {
     Looked { found: Some(("json_web_token", start..end)), upto: end }
 }
 
+/// The shortest claims of a token whose end has not come yet: no sentence goes on so.
+const CLAIMS_MIN: usize = 16;
+
+/// A token at the end of a text that goes on: its header and the beginning of its claims, with what has come of the rest.
+pub(super) fn unfinished(text: &str) -> Option<Range<usize>> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let run = text.bytes().rev().take_while(|byte| is_part(*byte)).count();
+    let start = text.len() - run;
+    let mut parts = text[start..].splitn(3, '.');
+    let (header, claims) = (parts.next()?, parts.next()?);
+    let is_token = header.starts_with(PREFIX)
+        && header.len() <= HEADER_MAX
+        && claims.len() >= CLAIMS_MIN
+        && parts.next().is_none_or(|signature| signature.len() < SIGNATURE_MIN)
+        && has_algorithm(header);
+    is_token.then_some(start..text.len())
+}
+
 fn has_algorithm(header: &str) -> bool {
     let decoded = decode(header);
     decoded.windows(5).any(|window| window == b"\"alg\"")
@@ -61,7 +81,7 @@ fn decode(text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Detector, check as check_detector};
+    use super::super::{Detector, Guess, Wanted, check as check_detector};
     use super::*;
 
     #[track_caller]
@@ -87,6 +107,20 @@ mod tests {
         check("eyJmb28iOiJiYXIifQ.eyJmb28iOiJiYXIifQ.aaaaaaaaaaaaaaaaaaaaaaaaaaaa", &[]);
         check("eyJ.eyJ.eyJ.eyJ", &[]);
         check("keyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.aaaaaaaaaaaaaaaaaaaaaaaaaaaa", &[]);
+    }
+
+    #[test]
+    fn a_token_is_known_before_it_ends() {
+        let token = TOKEN.replace('~', "");
+        let claims = token.find('.').expect("two dots") + 1;
+        for end in 1..token.len() {
+            let text = format!("here: {}", &token[..end]);
+            let mut found = Vec::new();
+            super::super::prefilter::find(&text, Wanted::all(), Guess::default(), &mut found);
+            let is_known =
+                unfinished(&text).is_some() || found.iter().any(|found| found.detector == Detector::JsonWebToken);
+            assert_eq!(is_known, end >= claims + CLAIMS_MIN, "{text}");
+        }
     }
 
     #[test]

@@ -8,12 +8,9 @@ use super::{begins_word, run_end};
 /// What each begins with.
 pub(super) const BEGINNINGS: [(&str, &str); 3] = [
     ("pem_private_key", "-----BEGIN "),
-    ("putty_private_key", "PuTTY-User-Key-File-"),
+    ("putty_private_key", "Private-Lines: "),
     ("age_secret_key", "AGE-SECRET-KEY-1"),
 ];
-
-/// What stands before the key in PuTTY's format.
-const PUTTY_KEY: &str = "Private-Lines:";
 
 /// The longest label of a PEM block, such as `OPENSSH PRIVATE KEY`.
 const LABEL_MAX: usize = 64;
@@ -34,8 +31,6 @@ pub(super) fn at(text: &str, start: usize, beginning: usize) -> Looked {
     };
     match range {
         Some(range) => Looked { upto: range.end, found: Some((name, range)) },
-        // Looking for the rest of PuTTY's format goes to the text's end: once is enough.
-        None if beginning == 1 && !text[body..].contains(PUTTY_KEY) => Looked { found: None, upto: text.len() },
         None => Looked::NOTHING,
     }
 }
@@ -66,17 +61,15 @@ fn has_content(rest: &str) -> bool {
     line >= LINE_MIN || (line > 0 && rest[line..].starts_with(':'))
 }
 
-/// `PuTTY-User-Key-File-3: ssh-ed25519` to its MAC, or to the text's end.
+/// `Private-Lines: 8` and so many lines of PuTTY's format, to its MAC or to the text's end.
 fn putty(text: &str, start: usize, body: usize) -> Option<Range<usize>> {
-    let version = run_end(text, body, |byte| byte.is_ascii_digit());
-    if version == body || !text[version..].starts_with(':') || !text[version..].contains(PUTTY_KEY) {
+    let count = run_end(text, body, |byte| byte.is_ascii_digit());
+    if count == body || !has_content(&text[count..]) {
         return None;
     }
-    let end = text[version..].find("Private-MAC:").map(|mac| version + mac + "Private-MAC:".len());
-    let end = end.map_or(text.len(), |mac| {
-        run_end(text, run_end(text, mac, |byte| byte == b' '), |byte| byte.is_ascii_hexdigit())
-    });
-    Some(start..end)
+    let end = text[count..].find("Private-MAC:").map(|mac| count + mac + "Private-MAC:".len());
+    let hex = |mac| run_end(text, run_end(text, mac, |byte| byte == b' '), |byte| byte.is_ascii_hexdigit());
+    Some(start..end.map_or(text.len(), hex))
 }
 
 /// `AGE-SECRET-KEY-1` and 58 characters of Bech32.
@@ -119,9 +112,8 @@ mod tests {
 
     #[test]
     fn other_formats_are_found() {
-        let putty =
-            "PuTTY-~User-Key-File-3: ssh-ed25519\nPublic-Lines: 2\nabc\nPrivate-Lines: 1\nabc=\nPrivate-MAC: 0011aaff";
-        check(&format!("{putty}\nbye"), &[("putty_private_key", putty)]);
+        let putty = "Private-~Lines: 1\nAAAAgQDxYz0123456789abcdef=\nPrivate-MAC: 0011aaff";
+        check(&format!("PuTTY-User-Key-File-3: ssh-ed25519\n{putty}\nbye"), &[("putty_private_key", putty)]);
         let age = format!("AGE-~SECRET-KEY-1{}", "Q3".repeat(29));
         check(&format!("key {age} end"), &[("age_secret_key", &age)]);
     }
@@ -135,6 +127,6 @@ mod tests {
         check("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH me@host", &[]);
         check("-----BEGIN PRIVATE KEY-----, a line of base64, -----END PRIVATE KEY-----", &[]);
         check("AGE-SECRET-KEY-1ABC", &[]);
-        check("PuTTY-User-Key-File-3: is the first line", &[]);
+        check("PuTTY-User-Key-File-3: is the first line, Private-Lines: 8 comes later", &[]);
     }
 }

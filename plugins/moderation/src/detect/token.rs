@@ -66,7 +66,7 @@ pub(super) const TOKENS: &[Token] = &[
 ];
 
 /// How many bits per character a body has at least: `ghp_xxxxxxxx…` in a manual has none.
-const MIN_ENTROPY: f32 = 2.5;
+const MIN_ENTROPY: f64 = 2.5;
 
 pub(super) fn at(text: &str, start: usize, token: usize) -> Looked {
     let Token { name, prefix, body, min, max } = TOKENS[token];
