@@ -4,6 +4,8 @@ use plexichat::Descriptor;
 
 /// The descriptors of the plugins whose features are on. Naming one links its crate.
 pub(crate) const EXPECTED: &[Descriptor] = &[
+    #[cfg(feature = "antivirus")]
+    plexichat_antivirus::PLEXICHAT_PLUGIN,
     #[cfg(feature = "echo")]
     plexichat_echo::PLEXICHAT_PLUGIN,
     #[cfg(feature = "local-ai")]

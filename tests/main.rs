@@ -5,9 +5,11 @@
 mod support;
 
 mod accounts;
+mod antivirus;
 mod api;
 mod bad_start;
 mod bodies;
+mod clamav;
 mod cli;
 mod clients;
 mod faults;

@@ -60,10 +60,7 @@ pub enum FilesError {
     #[error(transparent)]
     Refused(#[from] PluginError),
     /// No granted directory holds it.
-    #[error(
-        "plugin `{plugin}` may not read `{path}`: name its directory, or one above it, in `directories` of \
-         `[plugins.{plugin}]` in plexichat.toml"
-    )]
+    #[error("no directory in `directories` of `[plugins.{plugin}]` holds `{path}`: add one that does")]
     NotGranted {
         /// Who asked.
         plugin: PluginName,

@@ -81,6 +81,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: tests::api,
     },
     Suite {
+        name: "clamav",
+        about: "Debian's clamd judges files behind the antivirus, and is killed while it does",
+        needs: &[&need::C_COMPILER, &need::CLAMD],
+        long: false,
+        run: tests::clamav,
+    },
+    Suite {
         name: "deny",
         about: "licences, sources and banned crates",
         needs: &[&need::DENY],

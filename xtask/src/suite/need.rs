@@ -84,6 +84,14 @@ pub(super) const PYTHON_API: Need = Need {
     },
 };
 
+pub(super) const CLAMD: Need = Need {
+    name: "ClamAV's daemon",
+    how: "apt-get install clamav-daemon",
+    // It is in a folder that is not in everybody's path.
+    is_there: |_| Path::new("/usr/sbin/clamd").exists() || process::is_installed("clamd"),
+    get: |_| apt(&["clamav-daemon"]),
+};
+
 pub(super) const DENY: Need = Need {
     name: "cargo-deny",
     how: "cargo install --locked cargo-deny --root target/tools",

@@ -49,6 +49,10 @@ pub(super) fn api(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("api::"))
 }
 
+pub(super) fn clamav(session: &Session<'_>) -> Result<()> {
+    run(session, &["--workspace"], Choice::Ignored("clamav::"))
+}
+
 pub(super) fn long(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("long::"))
 }
