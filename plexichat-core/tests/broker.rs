@@ -111,6 +111,10 @@ impl AiProvider for Oracle {
         }
     }
 
+    fn count_tokens(&self, _: &str, turns: &[Turn]) -> u32 {
+        turns.len() as u32 * 1_000
+    }
+
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, AiError> {
         let mut embeddings = Embeddings::default();
         embeddings.vectors = request.input.iter().map(|text| vec![text.len() as f32]).collect();
@@ -287,6 +291,12 @@ async fn what_is_asked_is_counted_and_limited() -> TestResult {
     let mut somebody = question(&["oracle/echo"], "two");
     somebody.actor = Actor::user("bob", "Bob");
     assert_eq!(answer(&running, somebody).await, Ok("two".to_owned()), "the quota is each person's own");
+    let mut quotas = Quotas::default();
+    quotas.actor_tokens = Some(500);
+    running.host().broker.set_quotas(quotas);
+    let mut somebody = question(&["oracle/echo"], "three");
+    somebody.actor = Actor::user("eve", "Eve");
+    assert_eq!(answer(&running, somebody).await, Err((String::new(), "quota_exceeded")), "by the provider's own count");
     Ok(())
 }
 

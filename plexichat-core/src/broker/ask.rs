@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use super::answer::{Account, Answer};
 use super::choose::{Chosen, lost};
 use super::{Broker, UsageRecord};
-use crate::ai::{AiDelta, AiError, AiErrorKind, AiRequest, EmbedRequest, Embeddings, Part, TurnRole, Usage};
+use crate::ai::{AiDelta, AiError, AiErrorKind, AiRequest, EmbedRequest, Embeddings, Part, Turn, TurnRole, Usage};
 use crate::cause::Cause;
 use crate::event::catalog::AiRequest as AiRequested;
 use crate::event::{Event, Payload};
@@ -24,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest time that a provider may ask the host to wait: beyond it another one is asked.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How long a provider may count; then the host's own estimate counts.
+const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How often one provider is asked before the first piece of its answer.
 const TRIES: u32 = 2;
@@ -62,7 +65,11 @@ impl Broker {
         if !ask.judged {
             self.judge(&mut ask).await?;
         }
-        let tokens = u64::from(estimated_tokens(&ask.request.turns));
+        let tokens = match (self.quotas.load().count_tokens(), candidates.first()) {
+            (true, Some(first)) => self.count(first, ask.request.turns.clone()).await,
+            _ => estimated_tokens(&ask.request.turns),
+        };
+        let tokens = u64::from(tokens);
         self.check_quota(&ask.actor, ask.room_id, tokens).await?;
         let mut last = None;
         for chosen in candidates {
@@ -78,6 +85,31 @@ impl Broker {
             }
         }
         Err(last.unwrap_or_else(|| AiError::new(AiErrorKind::ModelNotFound, "there is no model to ask")))
+    }
+
+    /// About how many tokens these turns are to the model that would be asked first: by its provider's own count.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn count_tokens(&self, models: &[String], turns: Vec<Turn>) -> u32 {
+        match self.candidates(models, |model| model.abilities.chat).await {
+            Ok(candidates) if !candidates.is_empty() => self.count(&candidates[0], turns).await,
+            _ => estimated_tokens(&turns),
+        }
+    }
+
+    async fn count(&self, chosen: &Chosen, turns: Vec<Turn>) -> u32 {
+        let (model, estimate) = (chosen.model.clone(), estimated_tokens(&turns));
+        let counted = chosen.plugin.call("count_tokens", COUNT_TIMEOUT, move |instance| {
+            Box::pin(async move {
+                let provider = instance.ai_provider();
+                Ok::<_, AiError>(provider.map(|provider| provider.count_tokens(&model, &turns)))
+            })
+        });
+        match counted.await {
+            Ok(Ok(Some(tokens))) => tokens,
+            _ => estimate,
+        }
     }
 
     /// Asks one provider, and once more where that may help.

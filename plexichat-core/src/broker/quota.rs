@@ -40,6 +40,13 @@ impl From<&AiSettings> for Quotas {
     }
 }
 
+impl Quotas {
+    /// Whether tokens are limited, so that it pays to count them well.
+    pub(super) fn count_tokens(&self) -> bool {
+        self.actor_tokens.is_some() || self.room_tokens.is_some()
+    }
+}
+
 impl Broker {
     /// Whether this one may ask for so many tokens more.
     pub(super) async fn check_quota(&self, actor: &Actor, room_id: Option<RoomId>, tokens: u64) -> Result<(), AiError> {
