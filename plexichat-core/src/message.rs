@@ -209,6 +209,9 @@ pub struct MessageView<'a> {
     pub reply_to: Option<MessageId>,
     /// The message that it edits.
     pub edit_of: Option<MessageId>,
+    /// Whether it is asked of a model and not posted: nobody in a room reads it. A whole conversation is asked anew with each
+    /// question, so the same text comes again and again.
+    pub prompt: bool,
     /// The files that hang on it. Their names are text that people read: judge them like it. Their content is judged when it
     /// is uploaded; the names cannot be rewritten, so rewriting hooks of a new message are not shown them.
     pub attachments: &'a [Attachment],

@@ -185,6 +185,7 @@ async fn ask_message(plugin: &PluginHandle, timeout: Duration, text: String) -> 
                 origin: Origin::System,
                 reply_to: None,
                 edit_of: None,
+                prompt: false,
                 attachments: &[],
             };
             match instance.security() {

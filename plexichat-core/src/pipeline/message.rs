@@ -65,6 +65,7 @@ pub(super) struct Snapshot {
     incoming: Incoming,
     attached: Vec<Attachment>,
     edits: bool,
+    prompt: bool,
 }
 
 impl Snapshot {
@@ -78,6 +79,7 @@ impl Snapshot {
             origin: self.incoming.origin,
             reply_to: self.incoming.reply_to,
             edit_of: self.edits.then_some(self.id),
+            prompt: self.prompt,
             attachments: &self.attached,
         }
     }
@@ -85,7 +87,12 @@ impl Snapshot {
 
 impl Message<Received> {
     pub(super) fn receive(id: MessageId, incoming: Incoming) -> Self {
-        Self::with(Snapshot { id, incoming, attached: Vec::new(), edits: false })
+        Self::with(Snapshot { id, incoming, attached: Vec::new(), edits: false, prompt: false })
+    }
+
+    /// What is asked of a model, and judged like a message. It is never stored.
+    pub(super) fn receive_prompt(incoming: Incoming) -> Self {
+        Self::with(Snapshot { id: MessageId::new(), incoming, attached: Vec::new(), edits: false, prompt: true })
     }
 
     /// A new text for this message: it is judged like a new message.
@@ -102,7 +109,7 @@ impl Message<Received> {
             cause_id: None,
             cause_depth: 0,
         };
-        Self::with(Snapshot { id: row.id, incoming, attached: row.attachments.clone(), edits: true })
+        Self::with(Snapshot { id: row.id, incoming, attached: row.attachments.clone(), edits: true, prompt: false })
     }
 
     fn with(content: Snapshot) -> Self {
@@ -156,7 +163,8 @@ impl Message<Stored> {
             cause_id: kept.cause_id,
             cause_depth: kept.cause_depth,
         };
-        let content = Arc::new(Snapshot { id: row.id, incoming, attached: row.attachments.clone(), edits: false });
+        let content =
+            Arc::new(Snapshot { id: row.id, incoming, attached: row.attachments.clone(), edits: false, prompt: false });
         let inner = Inner { content, state: row.state, findings: Vec::new(), row: Some(row) };
         Self { inner: Box::new(inner), stage: PhantomData }
     }

@@ -5,7 +5,7 @@ use super::scan::Refused;
 use super::{Pipeline, Refusal, scan, told};
 use crate::descriptor::Hook;
 use crate::event::Event;
-use crate::id::{MessageId, PluginName, RoomId};
+use crate::id::{PluginName, RoomId};
 use crate::message::{Actor, Finding, Origin};
 
 impl Pipeline {
@@ -41,7 +41,7 @@ impl Pipeline {
             cause_id: None,
             cause_depth: 0,
         };
-        let mut admitted = Message::receive(MessageId::new(), incoming).admit();
+        let mut admitted = Message::receive_prompt(incoming).admit();
         let passed = scan::rewrite(&scanning, &mut admitted, usize::MAX).await?;
         let about = Prompt { author, room_id, origin };
         let cleared = match scan::scan(&scanning, admitted, passed).await {
