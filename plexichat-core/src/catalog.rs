@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::descriptor::{Descriptor, Hook};
 use crate::order::{hook_order, start_order};
 use crate::problem::Problem;
-use crate::registry;
+use crate::{registry, routes};
 
 /// The version of this crate, which plugins state a range for.
 pub const CORE_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -45,6 +45,7 @@ impl Catalog {
     pub fn of(plugins: &[&'static Descriptor]) -> Result<Self, Vec<Problem>> {
         let mut problems = clashes(plugins);
         problems.extend(plugins.iter().filter_map(|plugin| check_core(plugin)));
+        problems.extend(routes::check(plugins));
         let sorted = start_order(plugins).unwrap_or_else(|more| {
             problems.extend(more);
             Vec::new()

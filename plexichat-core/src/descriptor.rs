@@ -15,7 +15,7 @@ use crate::error::{PluginError, Result};
 use crate::event::Event;
 use crate::permission::{Permission, PermissionSet};
 use crate::plugin::ai_provider::AiProvider;
-use crate::plugin::interface::{RouteAnswer, RouteCall, RouteSpec, Routes};
+use crate::plugin::interface::{RouteAnswer, RouteCall, RouteRefusal, RouteSpec, Routes};
 use crate::plugin::security::Security;
 use crate::plugin::{Health, Plugin};
 use crate::problem::Problem;
@@ -234,6 +234,8 @@ pub struct Entry {
     pub check_config: fn(&Value) -> Vec<Problem>,
     /// The routes it serves.
     pub routes: fn() -> Vec<RouteSpec>,
+    /// The body of an error that the host answers on one of them; nothing: as all of the server's errors look.
+    pub route_error: fn(&RouteRefusal<'_>) -> Option<Value>,
     /// Starts an instance.
     pub start: StartFn,
 }
@@ -358,11 +360,13 @@ impl<T> AiProviderRole<T> {
 pub struct InterfaceRole<T> {
     /// Names the routes; nothing where there is no block.
     pub role: Option<fn() -> Routes<T>>,
+    /// The body of an error that the host answers on one of them.
+    pub error_body: fn(&RouteRefusal<'_>) -> Option<Value>,
 }
 
 impl<T> InterfaceRole<T> {
     /// No block.
-    pub const NONE: Self = Self { role: None };
+    pub const NONE: Self = Self { role: None, error_body: |_| None };
 }
 
 impl Descriptor {
@@ -425,6 +429,7 @@ pub(crate) mod sample {
                 default_config: || serde_json::json!({}),
                 check_config: |_| Vec::new(),
                 routes: Vec::new,
+                route_error: |_| None,
                 start: |_, _| Box::pin(async { Err(StartError::Refused(PluginError::internal("it cannot start"))) }),
             },
         }

@@ -16,10 +16,12 @@ use crate::capability::users::UserPort;
 use crate::catalog::Catalog;
 use crate::dispatch::Dispatcher;
 use crate::event::bus::Bus;
+use crate::guard::PluginHandle;
 use crate::manager::snapshot::Snapshot;
 use crate::manager::{ManagerParts, PluginManager};
 use crate::pipeline::chat::PluginRoad;
 use crate::pipeline::{Fanout, Limits, MessageStore, Outbox, Parts, Pipeline};
+use crate::routes::RouteTable;
 use crate::settings::Settings;
 use crate::store::PluginStore;
 
@@ -68,6 +70,9 @@ pub struct Host {
     pub broker: Arc<Broker>,
     /// Answers in rooms.
     pub assistants: Arc<Assistants>,
+    /// The routes of linked plugins.
+    pub routes: Arc<RouteTable>,
+    plugins: Arc<ArcSwap<Snapshot>>,
 }
 
 impl Host {
@@ -75,6 +80,7 @@ impl Host {
     /// [`PluginManager::start_all`].
     pub fn new(catalog: Catalog, settings: Settings, limits: Limits, ports: Ports) -> Self {
         let plugins = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let routes = Arc::new(RouteTable::new(catalog.plugins()));
         let bus = Bus::new(plugins.clone());
         let pipeline = Arc::new(Pipeline::new(Parts {
             plugins: plugins.clone(),
@@ -112,7 +118,12 @@ impl Host {
             ai: broker.clone(),
             clock: ports.clock,
         });
-        let dispatcher = Arc::new(Dispatcher::new(plugins, bus.clone(), pipeline.clone()));
-        Self { pipeline, manager, dispatcher, bus, broker, assistants }
+        let dispatcher = Arc::new(Dispatcher::new(plugins.clone(), bus.clone(), pipeline.clone()));
+        Self { pipeline, manager, dispatcher, bus, broker, assistants, routes, plugins }
+    }
+
+    /// A plugin, if it runs now.
+    pub fn running(&self, name: &str) -> Option<Arc<PluginHandle>> {
+        self.plugins.load().plugins().find(|plugin| plugin.name().as_str() == name).cloned()
     }
 }

@@ -60,6 +60,8 @@ pub mod prelude;
 pub mod problem;
 pub mod registry;
 pub mod reply;
+#[cfg(feature = "host")]
+pub mod routes;
 pub mod schema;
 pub mod secret;
 #[cfg(feature = "host")]

@@ -15,7 +15,7 @@ pub use crate::file::{FileBody, FileMeta};
 pub use crate::login::LoginAttempt;
 pub use crate::message::{Finding, MessagePatch, MessageView, ScanError, Verdict};
 pub use crate::plugin::ai_provider::AiProvider;
-pub use crate::plugin::interface::{Auth, Interface, RouteAnswer, RouteCall, Routes};
+pub use crate::plugin::interface::{Auth, Interface, RouteAnswer, RouteCall, RouteRefusal, Routes};
 pub use crate::plugin::security::Security;
 pub use crate::plugin::{Health, NoConfig, Plugin};
 pub use crate::reply::{ReplyMode, ReplyView};

@@ -71,6 +71,7 @@ pub const fn entry<P: Registered>() -> Entry {
         default_config: default_config::<P>,
         check_config: check_config::<P>,
         routes: routes::<P>,
+        route_error: P::INTERFACE.error_body,
         start: start::<P>,
     }
 }

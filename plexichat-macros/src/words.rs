@@ -43,7 +43,7 @@ pub(crate) const ROLES: &[Role] = &[
         constant: "PLEXICHAT_INTERFACE",
         hooks: &[],
         asynchronous: &[],
-        plain: &["register_routes"],
+        plain: &["register_routes", "error_body"],
     },
     Role {
         name: "Security",

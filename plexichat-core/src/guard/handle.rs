@@ -14,7 +14,7 @@ use crate::descriptor::{Descriptor, Hook, Instance};
 use crate::id::PluginName;
 use crate::incident::{Counters, LastError};
 use crate::reply::ReplyMode;
-use crate::settings::{IsolationLevel, Timeouts};
+use crate::settings::{IsolationLevel, PluginSettings, Timeouts};
 
 /// A running instance of a plugin. Every call goes through its guard.
 pub struct PluginHandle {
@@ -23,6 +23,7 @@ pub struct PluginHandle {
     scope: Arc<Scope>,
     guard: Arc<Guard>,
     timeouts: Timeouts,
+    max_body: Option<u64>,
     /// The hooks that let a sample pass which they must object to, a bit for each.
     blind: AtomicU8,
     /// How it wants to see answers of models, once it was asked.
@@ -35,9 +36,11 @@ impl PluginHandle {
         instance: Arc<dyn Instance>,
         scope: Arc<Scope>,
         guard: Arc<Guard>,
-        timeouts: Timeouts,
+        settings: &PluginSettings,
     ) -> Self {
-        Self { descriptor, instance, scope, guard, timeouts, blind: AtomicU8::new(0), reply_mode: OnceLock::new() }
+        let PluginSettings { timeouts, max_body, .. } = *settings;
+        let (blind, reply_mode) = (AtomicU8::new(0), OnceLock::new());
+        Self { descriptor, instance, scope, guard, timeouts, max_body, blind, reply_mode }
     }
 
     /// The plugin's name.
@@ -63,6 +66,11 @@ impl PluginHandle {
     /// How long its calls may take.
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
+    }
+
+    /// The largest body of a request to its routes, where the operator sets one.
+    pub fn max_body(&self) -> Option<u64> {
+        self.max_body
     }
 
     /// What it has been asked.

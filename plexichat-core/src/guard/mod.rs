@@ -3,6 +3,7 @@
 
 mod calls;
 mod handle;
+mod route;
 mod stream;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -32,6 +33,7 @@ use crate::watchdog::{self, Held, Patience};
 
 use self::calls::{Calls, Slot};
 pub use self::handle::PluginHandle;
+pub use self::route::{GuardedAnswer, GuardedBody};
 pub use self::stream::GuardedStream;
 
 /// How many calls a plugin may have running.

@@ -23,6 +23,8 @@ const WAITING_MAX: usize = 64;
 #[derive(Debug)]
 pub struct GuardedStream<T> {
     pieces: mpsc::Receiver<Piece<T>>,
+    /// What `ready` found and `next` is to tell.
+    held: Option<Piece<T>>,
     ended: bool,
 }
 
@@ -45,13 +47,29 @@ impl<T> GuardedStream<T> {
         if self.ended {
             return None;
         }
-        let piece = self.pieces.recv().await;
+        let piece = match self.held.take() {
+            Some(held) => Some(held),
+            None => self.pieces.recv().await,
+        };
         self.ended = !matches!(piece, Some(Piece::Item(_)));
         match piece {
             Some(Piece::Item(item)) => Some(Ok(item)),
             Some(Piece::End) => None,
             Some(Piece::Lost(error)) => Some(Err(error)),
             None => Some(Err(CallError::Stopped)),
+        }
+    }
+
+    /// The next piece, if it is there already.
+    pub fn ready(&mut self) -> Option<T> {
+        // What is no piece ends the stream, and is told by `next`.
+        match self.held.is_none().then(|| self.pieces.try_recv())? {
+            Ok(Piece::Item(item)) => Some(item),
+            Ok(other) => {
+                self.held = Some(other);
+                None
+            }
+            Err(_) => None,
         }
     }
 }
@@ -82,6 +100,17 @@ impl PluginHandle {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
+        self.pump(cause, what, timeout, stream).await.map(Ok)
+    }
+
+    /// Has a plugin's stream polled where the plugin runs. While it lives it holds one of the plugin's places.
+    pub(super) async fn pump<T: Send + 'static>(
+        &self,
+        cause: Option<Cause>,
+        what: &'static str,
+        timeout: Duration,
+        stream: BoxStream<'static, T>,
+    ) -> Result<GuardedStream<T>, CallError> {
         let guard = self.guard().clone();
         if tokio::time::timeout(timeout, guard.calls.begin()).await.is_err() {
             return Err(CallError::Busy);
@@ -98,7 +127,7 @@ impl PluginHandle {
             }
             drop(slot);
         });
-        Ok(Ok(GuardedStream { pieces, ended: false }))
+        Ok(GuardedStream { pieces, held: None, ended: false })
     }
 }
 

@@ -115,7 +115,11 @@ impl PluginManager {
             let (before, after) = (old.plugin_config(descriptor, stored), settings.plugin_config(descriptor, stored));
             let changed = changed_keys(&before.value, &after.value);
             let (said_before, said) = (old.plugin(&name), settings.plugin(&name));
-            if changed.is_empty() && said_before.timeouts == said.timeouts && said_before.hooks == said.hooks {
+            if changed.is_empty()
+                && said_before.timeouts == said.timeouts
+                && said_before.hooks == said.hooks
+                && said_before.max_body == said.max_body
+            {
                 continue;
             }
             let outcome = self.go_on_with(descriptor, record, after, changed, by).await;

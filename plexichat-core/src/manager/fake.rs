@@ -180,6 +180,7 @@ pub(crate) fn fake(name: &'static str) -> Descriptor {
             false => vec![Problem::new("/wrong", "is wrong")],
         },
         routes: Vec::new,
+        route_error: |_| None,
         start,
     };
     Descriptor { entry, events: &[EventSpec { method: "act", patterns: &[DO], own: true }], ..sample::plugin(name) }

@@ -206,7 +206,7 @@ impl PluginManager {
         let started = guard.start(descriptor.entry.start, services, config, timeout).await;
         let cause = match started {
             Ok(Ok(instance)) => {
-                let plugin = Arc::new(PluginHandle::new(descriptor, instance, scope, guard, settings.timeouts));
+                let plugin = Arc::new(PluginHandle::new(descriptor, instance, scope, guard, &settings));
                 let live = self.live(plugin, &settings.hooks, before);
                 // Before anybody relies on it.
                 self.check_canaries_of(&live.plugin, &live.hooks).await;

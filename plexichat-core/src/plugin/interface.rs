@@ -3,11 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::{PluginError, Result};
 use crate::message::Actor;
@@ -26,6 +28,40 @@ pub trait Interface: Send + Sync + 'static {
         Self: Sized,
     {
         routes
+    }
+
+    /// The JSON body of an error that the host answers on this plugin's routes without asking the plugin: to whoever it does
+    /// not let in, to a body that is too large, where the plugin does not run or gave no answer. Nothing, as where this is
+    /// not written: the shape of all the server's errors. For wire formats that others have laid down.
+    fn error_body(refusal: &RouteRefusal<'_>) -> Option<Value>
+    where
+        Self: Sized,
+    {
+        let _ = refusal;
+        None
+    }
+}
+
+/// An error that the host answers on a plugin's route.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RouteRefusal<'a> {
+    /// The status, such as 401.
+    pub status: u16,
+    /// The server's code for programs, such as `unauthorized`.
+    pub code: &'a str,
+    /// What failed.
+    pub message: &'a str,
+    /// What to do about it.
+    pub hint: Option<&'a str>,
+    /// The request's identifier in logs.
+    pub request_id: &'a str,
+}
+
+impl<'a> RouteRefusal<'a> {
+    /// An error without a hint; hosts and tests make these.
+    pub const fn new(status: u16, code: &'a str, message: &'a str) -> Self {
+        Self { status, code, message, hint: None, request_id: "" }
     }
 }
 
@@ -193,17 +229,29 @@ impl fmt::Debug for RouteBody {
 pub struct RouteSpec {
     /// `GET`, `POST` and so on.
     pub method: &'static str,
-    /// The path: below `/api/v1/plugins/{plugin}`, or from the root where the attribute's `absolute(..)` names it.
+    /// The path: below `/api/v1/plugins/{plugin}`, or from the root where the attribute's `absolute(..)` names it or a path
+    /// that it lies below.
     pub path: &'static str,
     /// Who may call it.
     pub auth: Auth,
     /// The method that answers.
     pub handler: &'static str,
+    /// The largest body of a request, in bytes, where the operator sets no other.
+    pub max_body: u64,
+    /// How long it may take until its answer begins, where the operator sets nothing else.
+    pub timeout: Duration,
 }
+
+/// The largest body of a request where a route says nothing: 1 MiB.
+const MAX_BODY: u64 = 1 << 20;
+
+/// How long a route may take until its answer begins where it says nothing.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 type RouteFn<T> = Arc<dyn Fn(Arc<T>, RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> + Send + Sync>;
 
-/// The routes of the plugin `T`, being named. A path begins with `/`; `{name}` stands for one segment.
+/// The routes of the plugin `T`, being named. A path begins with `/`; `{name}` stands for one segment, and at the end
+/// `{name...}` for all that is left, slashes included.
 #[must_use = "a route counts where it is returned"]
 pub struct Routes<T> {
     routes: Vec<(RouteSpec, RouteFn<T>)>,
@@ -252,6 +300,22 @@ impl<T: 'static> Routes<T> {
         self.route("DELETE", path, auth, handler)
     }
 
+    /// Lets the body of a request to the route named last be as large as this; 1 MiB otherwise.
+    pub fn body_up_to(mut self, bytes: u64) -> Self {
+        if let Some((spec, _)) = self.routes.last_mut() {
+            spec.max_body = bytes;
+        }
+        self
+    }
+
+    /// Lets the route named last take so long until its answer begins; 30 s otherwise.
+    pub fn within(mut self, timeout: Duration) -> Self {
+        if let Some((spec, _)) = self.routes.last_mut() {
+            spec.timeout = timeout;
+        }
+        self
+    }
+
     fn route<F, R>(mut self, method: &'static str, path: &'static str, auth: Auth, handler: F) -> Self
     where
         F: Fn(Arc<T>, RouteCall) -> R + Send + Sync + 'static,
@@ -259,7 +323,7 @@ impl<T: 'static> Routes<T> {
     {
         // `crate::Type::method` is the type's name of a method.
         let handler_name = std::any::type_name::<F>().rsplit("::").next().unwrap_or("");
-        let spec = RouteSpec { method, path, auth, handler: handler_name };
+        let spec = RouteSpec { method, path, auth, handler: handler_name, max_body: MAX_BODY, timeout: TIMEOUT };
         self.routes.push((spec, Arc::new(move |plugin, call| Box::pin(handler(plugin, call)))));
         self
     }

@@ -210,6 +210,8 @@ pub struct PluginSettings {
     pub hooks: BTreeMap<Hook, HookSettings>,
     /// How long its calls may take.
     pub timeouts: Timeouts,
+    /// The largest body of a request to its routes, in bytes; nothing said: what each route says.
+    pub max_body: Option<u64>,
 }
 
 /// Where a plugin's calls run.
@@ -250,8 +252,8 @@ pub struct Timeouts {
     pub command: Duration,
     /// A tool that a model calls.
     pub tool: Duration,
-    /// A route, up to the head of its answer.
-    pub route: Duration,
+    /// A route, up to the head of its answer; nothing said: what each route says.
+    pub route: Option<Duration>,
     /// Until an AI provider's service has taken a request.
     pub connect: Duration,
     /// From then to the first piece of its answer.
@@ -270,7 +272,7 @@ impl Default for Timeouts {
             event: Duration::from_secs(5),
             command: Duration::from_secs(10),
             tool: Duration::from_secs(30),
-            route: Duration::from_secs(30),
+            route: None,
             connect: Duration::from_secs(10),
             first_delta: Duration::from_secs(30),
             gap: Duration::from_secs(60),

@@ -408,7 +408,9 @@ impl Reader<'_> {
                 settings.hooks.insert(hook, said);
             }
         }
+        settings.max_body = self.bytes(&at(&["max_body"]));
         let defaults = Timeouts::default();
+        let route = self.duration(&at(&["timeouts", "route"]), TIMEOUT_MAX);
         let mut timeout = |name: &str, default| self.duration(&at(&["timeouts", name]), TIMEOUT_MAX).unwrap_or(default);
         settings.timeouts = Timeouts {
             initialize: timeout("initialize", defaults.initialize),
@@ -416,7 +418,7 @@ impl Reader<'_> {
             event: timeout("event", defaults.event),
             command: timeout("command", defaults.command),
             tool: timeout("tool", defaults.tool),
-            route: timeout("route", defaults.route),
+            route,
             connect: timeout("connect", defaults.connect),
             first_delta: timeout("first_delta", defaults.first_delta),
             gap: timeout("gap", defaults.gap),

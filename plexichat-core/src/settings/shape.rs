@@ -113,6 +113,7 @@ struct Plugin {
     isolation: Option<Isolation>,
     hooks: Option<Hooks>,
     timeouts: Option<Timeouts>,
+    max_body: Option<String>,
     config: Option<BTreeMap<String, Value>>,
 }
 

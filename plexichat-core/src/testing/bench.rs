@@ -102,6 +102,7 @@ pub(super) static OBSERVER: Descriptor = Descriptor {
         default_config: || json!({}),
         check_config: |_| Vec::new(),
         routes: Vec::new,
+        route_error: |_| None,
         start: |services, _| {
             Box::pin(async move { Ok(Arc::new(Observer(Bench::of(&services)?)) as Arc<dyn Instance>) })
         },

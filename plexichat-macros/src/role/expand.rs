@@ -36,6 +36,7 @@ fn constant(spec: &Spec) -> TokenStream {
                     ::plexichat::plugin::interface::Routes::new(),
                 )
             }),
+            error_body: <Self as ::plexichat::plugin::interface::Interface>::error_body,
         },
         _ => {
             let hooks = spec.hooks.iter().map(|hook| format_ident!("{}", hook.variant));

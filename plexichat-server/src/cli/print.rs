@@ -25,7 +25,9 @@ pub(super) struct CompletionsArgs {
 /// Prints the OpenAPI document of this bundle: JSON with or without `--json`.
 pub(super) fn openapi(bundle: &Bundle, output: &mut Output) -> Result<(), Failure> {
     let wrong = |error: serde_json::Error| Failure::new(format!("cannot describe the API: {error}"));
-    let document = crate::http::document(&crate::http::BundleInfo::of(bundle)).map_err(wrong)?;
+    let plugins: Vec<&'static plexichat::Descriptor> = bundle.expected.iter().collect();
+    let routes = plexichat::routes::RouteTable::new(&plugins);
+    let document = crate::http::document(&crate::http::BundleInfo::of(bundle), &routes).map_err(wrong)?;
     let document: Value = serde_json::from_slice(&document).map_err(wrong)?;
     output.show(&document, super::output::pretty)
 }

@@ -146,6 +146,10 @@ async fn serve(
             outbox: Arc::new(outbox.clone()),
         },
     );
+    let clashes = http::clashes(&host.routes);
+    if !clashes.is_empty() {
+        return Err(Failure::of_problems(&clashes));
+    }
     host.manager.start_all().await.map_err(|error| Failure::new(format!("cannot start the plugins: {error}")))?;
     // It stops after the last request, which may still store something.
     let (stop_telling, mut telling_stops) = watch::channel(false);
@@ -165,8 +169,8 @@ async fn serve(
     });
 
     let (stop, stopping) = watch::channel(false);
-    let document =
-        http::document(&bundle).map_err(|error| Failure::new(format!("cannot describe the API: {error}")))?;
+    let document = http::document(&bundle, &host.routes)
+        .map_err(|error| Failure::new(format!("cannot describe the API: {error}")))?;
     let authenticator = Authenticator::new(store.clone());
     let app = Arc::new(App {
         sign_in: SignIn::new(store.clone(), authenticator.clone(), host.pipeline.clone(), accounts),

@@ -102,18 +102,31 @@ impl aide::OperationInput for Visiting {}
 /// The layer of a route that needs something.
 pub(crate) async fn authorize(State((app, needs)): State<(Arc<App>, Needs)>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let principal = match identify(&app, &parts).await {
+    let principal = match admit(&app, &parts, needs).await {
         Ok(principal) => principal,
         Err(error) => return error.into_response(),
     };
-    if let Err(error) = check(&principal, needs) {
-        return error.into_response();
-    }
     parts.extensions.insert(Caller(principal.clone()));
     let mut response = next.run(Request::from_parts(parts, body)).await;
+    keep_session(&app, &principal, &mut response).await;
+    response
+}
+
+/// Who calls, where they may do what needs this.
+///
+/// # Errors
+/// 401 where nobody knows them, 403 where they may not.
+pub(super) async fn admit(app: &App, parts: &Parts, needs: Needs) -> Result<Arc<Principal>, ApiError> {
+    let principal = identify(app, parts).await?;
+    check(&principal, needs)?;
+    Ok(principal)
+}
+
+/// Gives a session a new secret where its time has come.
+pub(super) async fn keep_session(app: &App, principal: &Principal, response: &mut Response) {
     // A connection that is another thing now has no headers that a browser would look at for certain.
     if response.status() != StatusCode::SWITCHING_PROTOCOLS && !response.headers().contains_key(header::SET_COOKIE) {
-        match app.authenticator.rotate_in_time(&principal).await {
+        match app.authenticator.rotate_in_time(principal).await {
             Ok(Some(secret)) => {
                 response.headers_mut().append(header::SET_COOKIE, app.session_cookie().keep(&secret));
             }
@@ -121,7 +134,6 @@ pub(crate) async fn authorize(State((app, needs)): State<(Arc<App>, Needs)>, req
             Err(error) => tracing::debug!(%error, "a session keeps its secret a little longer"),
         }
     }
-    response
 }
 
 /// Who calls: by a token, else by a session.

@@ -125,19 +125,25 @@ fn check_content_type(request: &Request) -> Result<(), ApiError> {
 
 /// Reads a body whole, within the limits on size and pauses.
 async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    read_body_up_to(body, BODY_MAX).await
+}
+
+/// Reads a body whole that may be as large as this, within the limit on pauses.
+pub(super) async fn read_body_up_to(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let declared = http_body_size(&body);
-    if declared.is_some_and(|size| size > BODY_MAX as u64) {
+    if declared.is_some_and(|size| size > limit as u64) {
         discard(body);
-        return Err(too_large());
+        return Err(too_large(limit));
     }
+    // What is announced was not sent yet: memory is taken as it comes.
     let mut read = Vec::with_capacity(declared.unwrap_or(0).min(BODY_MAX as u64) as usize);
     let mut frames = body.into_data_stream();
     loop {
         match tokio::time::timeout(BODY_GAP, frames.next()).await {
             Ok(None) => return Ok(read.into()),
-            Ok(Some(Ok(frame))) if read.len() + frame.len() > BODY_MAX => {
+            Ok(Some(Ok(frame))) if read.len() + frame.len() > limit => {
                 discard(Body::from_stream(frames));
-                return Err(too_large());
+                return Err(too_large(limit));
             }
             Ok(Some(Ok(frame))) => read.extend_from_slice(&frame),
             Ok(Some(Err(error))) => {
@@ -161,8 +167,8 @@ fn http_body_size(body: &Body) -> Option<u64> {
     axum::body::HttpBody::size_hint(body).exact()
 }
 
-fn too_large() -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is larger than {BODY_MAX} bytes"))
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is larger than {limit} bytes"))
 }
 
 /// Reads on for a while: a client that sends everything before it reads would otherwise see a reset connection instead of

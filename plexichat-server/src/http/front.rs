@@ -13,6 +13,8 @@ use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use plexichat::plugin::interface::RouteRefusal;
+use plexichat::routes::RouteTable;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -20,10 +22,13 @@ use super::address::{ClientAddress, NO_SOCKET, Peer};
 use super::edge::Edge;
 use super::files;
 use super::output;
+use super::plugin_answer::{Own, RouteLabel};
 use crate::error::ApiError;
 
 /// How long a request may take altogether.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for what is no route of ours: a plugin's has its own times, and anything else is answered at once.
+const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// The longest identifier that is taken from a client.
 const REQUEST_ID_MAX: usize = 64;
 /// What pages of ours may load and who may show them: nothing from elsewhere, nobody.
@@ -68,8 +73,12 @@ fn is_sane(id: &str) -> bool {
     (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(plain)
 }
 
-/// The middleware around every route.
-pub(crate) async fn front(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
+/// The middleware around every route. The table says in which shape errors on plugins' routes are written.
+pub(crate) async fn front(
+    State((edge, routes)): State<(Arc<Edge>, Arc<RouteTable>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let begun = Instant::now();
     let id = RequestId::of(&request);
     request.extensions_mut().insert(id.clone());
@@ -79,7 +88,8 @@ pub(crate) async fn front(State(edge): State<Arc<Edge>>, mut request: Request, n
     let method = request.method().clone();
     // Routes have few patterns, addresses have endlessly many: only the former may become labels.
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let route = matched.unwrap_or_else(|| "none".to_owned());
+    let route = matched.clone().unwrap_or_else(|| "none".to_owned());
+    let address = request.uri().clone();
     let span = tracing::info_span!("request", request_id = id.as_str(), %method, route);
 
     let checked = check_head(&request).and_then(|()| count(&edge, client));
@@ -87,7 +97,12 @@ pub(crate) async fn front(State(edge): State<Arc<Edge>>, mut request: Request, n
         Ok(()) => guarded(request, next).instrument(span.clone()).await,
         Err(error) => error.into_response(),
     };
-    let response = finish(answer, &id, edge.now().https);
+    let route = answer.extensions().get::<RouteLabel>().map_or(route, |label| label.0.to_string());
+    let shape = |error: &ApiError| match matched {
+        Some(_) => None,
+        None => of_plugin(&routes, address.path(), error, &id),
+    };
+    let response = finish(answer, &id, edge.now().https, shape);
     let (status, elapsed) = (response.status().as_u16(), begun.elapsed());
     span.in_scope(|| tracing::debug!(status, elapsed_ms = elapsed.as_secs_f64() * 1e3, "answered"));
     measure(method_label(&method), route, &response, elapsed);
@@ -118,7 +133,11 @@ fn method_label(method: &axum::http::Method) -> &'static str {
 
 async fn guarded(request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let limit = if matched == Some(files::UPLOAD_PATH) { files::UPLOAD_TIMEOUT } else { REQUEST_TIMEOUT };
+    let limit = match matched {
+        Some(files::UPLOAD_PATH) => files::UPLOAD_TIMEOUT,
+        Some(_) => REQUEST_TIMEOUT,
+        None => ELSEWHERE_TIMEOUT,
+    };
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(limit, work).await {
         Ok(Ok(response)) => response,
@@ -188,13 +207,29 @@ fn carries_token(query: &str) -> bool {
     })
 }
 
-/// Writes an error's body and the headers that every answer has.
-fn finish(response: Response, id: &RequestId, https: bool) -> Response {
+/// An error as the plugin whose address it is wants it written.
+fn of_plugin(routes: &RouteTable, path: &str, error: &ApiError, id: &RequestId) -> Option<Vec<u8>> {
+    let plugin = routes.owner(path)?;
+    let mut refusal = RouteRefusal::new(error.status.as_u16(), error.code, &error.message);
+    refusal.hint = error.hint.as_deref();
+    refusal.request_id = id.as_str();
+    let body = (plugin.entry.route_error)(&refusal)?;
+    serde_json::to_vec(&body).ok()
+}
+
+/// Writes an error's body, in another shape where there is one, and the headers that every answer has.
+fn finish(
+    response: Response,
+    id: &RequestId,
+    https: bool,
+    shape: impl FnOnce(&ApiError) -> Option<Vec<u8>>,
+) -> Response {
     let (mut parts, body) = response.into_parts();
     let error = match parts.extensions.remove::<ApiError>() {
         None if parts.status.is_client_error() || parts.status.is_server_error() => {
             let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
-            (!is_json).then(|| ApiError::of_status(parts.status))
+            let is_own = parts.extensions.get::<Own>().is_some();
+            (!is_json && !is_own).then(|| ApiError::of_status(parts.status))
         }
         error => error,
     };
@@ -206,8 +241,11 @@ fn finish(response: Response, id: &RequestId, https: bool) -> Response {
             parts
                 .headers
                 .extend(std::mem::take(&mut error.headers).into_iter().map(|(name, value)| (Some(name), value)));
-            // Plain strings: this cannot fail.
-            Body::from(output::line(&error.body(id.as_str())).unwrap_or_default())
+            match shape(&error) {
+                Some(body) => Body::from(body),
+                // Plain strings: this cannot fail.
+                None => Body::from(output::line(&error.body(id.as_str())).unwrap_or_default()),
+            }
         }
     };
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
@@ -238,6 +276,10 @@ mod tests {
         router_with(EdgeSettings::default())
     }
 
+    fn state(settings: EdgeSettings) -> (Arc<Edge>, Arc<RouteTable>) {
+        (Arc::new(Edge::new(settings)), Arc::default())
+    }
+
     fn router_with(settings: EdgeSettings) -> Router {
         Router::new()
             .route("/good", get(|| async { "good" }))
@@ -250,7 +292,7 @@ mod tests {
                 }),
             )
             .route("/slow", get(std::future::pending::<()>))
-            .layer(axum::middleware::from_fn_with_state(Arc::new(Edge::new(settings)), front))
+            .layer(axum::middleware::from_fn_with_state(state(settings), front))
     }
 
     async fn send(head: &[(&str, &str)], path: &str) -> (u16, Response) {
@@ -355,7 +397,7 @@ mod tests {
         let _here = metrics::set_default_local_recorder(&recorder);
         let router = Router::new()
             .route("/rooms/{id}", get(|| async { "room" }))
-            .layer(axum::middleware::from_fn_with_state(Arc::new(Edge::default()), front));
+            .layer(axum::middleware::from_fn_with_state(state(EdgeSettings::default()), front));
         let asked = [("GET", "/rooms/1"), ("GET", "/rooms/2"), ("GET", "/a"), ("GET", "/b"), ("BREW", "/rooms/1")];
         for (method, path) in asked {
             let request = Request::builder().method(method).uri(path).header("host", "a").body(Body::empty()).unwrap();

@@ -28,6 +28,8 @@ mod origin;
 mod output;
 mod pages;
 pub(crate) mod places;
+mod plugin_answer;
+mod plugin_routes;
 mod plugins;
 mod presence;
 mod quarantine;
@@ -51,10 +53,12 @@ use std::sync::Arc;
 pub(crate) use app::App;
 pub(crate) use bundle::BundleInfo;
 pub(crate) use openapi::write as document;
+pub(crate) use routes::clashes;
 
-/// The whole service: the table's routes, each request and answer through [`front`].
+/// The whole service: the table's routes, then those of plugins, each request and answer through [`front`].
 pub(crate) fn service(app: &Arc<App>) -> axum::Router {
-    routes::router(app).layer(axum::middleware::from_fn_with_state(app.edge.clone(), front::front))
+    let front = axum::middleware::from_fn_with_state((app.edge.clone(), app.host.routes.clone()), front::front);
+    routes::router(app).fallback(plugin_routes::call).with_state(app.clone()).layer(front)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use aide::openapi::Operation;
 use aide::operation::{OperationHandler, OperationInput, OperationOutput};
 use aide::transform::TransformOperation;
 use axum::handler::Handler;
+use plexichat::problem::Problem;
+use plexichat::routes::RouteTable;
 
 use super::app::App;
 use super::auth::{Needs, authorize};
@@ -298,7 +300,7 @@ fn operation_id(method: Method, path: &str) -> String {
 }
 
 /// The router of the table, each route behind what it needs.
-pub(crate) fn router(app: &Arc<App>) -> axum::Router {
+pub(crate) fn router(app: &Arc<App>) -> axum::Router<Arc<App>> {
     let guard = |route: Route| match route.needs {
         Needs::Nothing => route.router,
         needs => {
@@ -306,11 +308,22 @@ pub(crate) fn router(app: &Arc<App>) -> axum::Router {
             route.router.route_layer(layer)
         }
     };
-    let router = table().into_iter().fold(axum::Router::new(), |router, route| {
+    table().into_iter().fold(axum::Router::new(), |router, route| {
         let path = route.path;
         router.route(path, axum::routing::MethodRouter::from(guard(route)))
+    })
+}
+
+/// The addresses that both the table and a plugin have: the plugin's would never be reached.
+pub(crate) fn clashes(plugins: &RouteTable) -> Vec<Problem> {
+    let table = table();
+    let ours = |address: &str| table.iter().any(|route| route.path == address);
+    let clashes = plugins.routes().filter(|route| ours(&route.address));
+    let told = clashes.map(|route| {
+        let message = format!("the route `{route}` of plugin `{}` is the server's own address", route.plugin.name);
+        Problem::new("", message).hint("give it another path, or leave the plugin out of the bundle")
     });
-    router.with_state(app.clone())
+    told.collect()
 }
 
 /// The same routes, for the document.

@@ -24,6 +24,7 @@ use crate::store::{Act, Role, Scope, Store};
 
 mod files;
 mod people;
+mod plugin_routes;
 mod walk;
 
 struct Fixture {
@@ -39,6 +40,10 @@ impl Fixture {
     }
 
     fn with(accounts: AccountSettings) -> Self {
+        Self::of(accounts, Catalog::default(), Settings::default())
+    }
+
+    fn of(accounts: AccountSettings, catalog: Catalog, settings: Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("plexichat.db")).unwrap();
         let hub = Hub::new(Arc::new(store.clone()));
@@ -65,7 +70,8 @@ impl Fixture {
         };
         let (stop, stopping) = watch::channel(false);
         let authenticator = Authenticator::new(store.clone());
-        let host = Host::new(Catalog::default(), Settings::default(), Limits::default(), ports);
+        let host = Host::new(catalog, settings, Limits::default(), ports);
+        let document = super::document(&bundle, &host.routes).unwrap();
         let app = Arc::new(App {
             sign_in: SignIn::new(store.clone(), authenticator.clone(), host.pipeline.clone(), accounts),
             authenticator,
@@ -73,7 +79,7 @@ impl Fixture {
             files: Files::open(directory.path(), store.clone(), FileLimits::default(), 0).unwrap(),
             store,
             hub,
-            document: super::document(&bundle).unwrap(),
+            document,
             bundle,
             public_url: None,
             edge: Default::default(),

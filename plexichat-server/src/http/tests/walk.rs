@@ -10,7 +10,7 @@ use plexichat::message::Time;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::Fixture;
+use super::{Fixture, plugin_routes};
 use crate::auth::TokenRequest;
 use crate::http::address::Peer;
 use crate::http::auth::Needs;
@@ -140,47 +140,52 @@ async fn callers(fixture: &Fixture) -> Vec<Caller> {
 /// Faults 73 and 77: every route × everybody. What the table needs is what the router asks.
 #[tokio::test]
 async fn nobody_gets_in_whom_the_table_does_not_let_in() {
-    let fixture = Fixture::new();
+    let fixture = plugin_routes::fixture("").await;
     let callers = callers(&fixture).await;
     let table = routes::table();
     assert!(table.len() > 40, "{}", table.len());
     for route in &table {
         let (verb, path) = (method(route), nowhere(route));
         for caller in &callers {
-            check(&fixture, route, verb, &path, caller).await;
+            check(&fixture, route.needs, verb, &path, caller).await;
+        }
+    }
+    for (verb, path, needs) in plugin_routes::GUARDED {
+        for caller in &callers {
+            check(&fixture, *needs, verb, path, caller).await;
         }
     }
 }
 
-async fn check(fixture: &Fixture, route: &Route, verb: &str, path: &str, caller: &Caller) {
+async fn check(fixture: &Fixture, needs: Needs, verb: &str, path: &str, caller: &Caller) {
     let (head, may, who) = match caller {
         Caller::Nobody(who, token) => {
-            let may = route.needs == Needs::Nothing;
+            let may = needs == Needs::Nothing;
             (token.as_deref().map(bearer).unwrap_or_default(), may, (*who).to_owned())
         }
         Caller::Token { role, scopes, token } => {
-            let scope = route.needs.scope().is_none_or(|scope| {
+            let scope = needs.scope().is_none_or(|scope| {
                 // Who may do everything may ask models too.
                 scopes.contains(&scope) || (scope == Scope::Ai && scopes.contains(&Scope::Admin))
             });
-            (bearer(token), scope && *role >= route.needs.role(), format!("{role:?} with {scopes:?}"))
+            (bearer(token), scope && *role >= needs.role(), format!("{role:?} with {scopes:?}"))
         }
         Caller::Session { user, site } => {
             let secret = fixture.app.authenticator.session_of(user).await;
             let head =
                 vec![("cookie", format!("plexichat={}", secret.expose())), ("sec-fetch-site", (*site).to_owned())];
-            (head, user.role >= route.needs.role(), format!("{:?} from {site}", user.role))
+            (head, user.role >= needs.role(), format!("{:?} from {site}", user.role))
         }
     };
     let place = format!("{verb} {path} by {who}");
-    if may && route.path == "/api/v1/system/backup" {
+    if may && path == "/api/v1/system/backup" {
         // It needs a whole data directory; that it takes a backup is tested elsewhere.
         return;
     }
     let answer = call(fixture, verb, path, &head, json!({})).await;
     assert!(answer.status < 500 || answer.status == 503, "{place}: {} {}", answer.status, answer.message);
     let forged = matches!(caller, Caller::Session { site: "cross-site", .. }) && verb != "GET";
-    if forged && route.needs != Needs::Nothing {
+    if forged && needs != Needs::Nothing {
         assert_eq!((answer.status, answer.code.as_str()), (403, "cross_site"), "{place}");
         return;
     }

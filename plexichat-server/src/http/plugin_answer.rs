@@ -1,0 +1,183 @@
+//! What a plugin's route answered, on its way out: what it may say of the connection and of browsers' rules, and its body, piece
+//! by piece. Knows no request.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use futures_util::stream;
+use plexichat::error::{ErrorKind, PluginError, Result as PluginResult};
+use plexichat::guard::{CallError, GuardedAnswer, GuardedBody, GuardedStream};
+use plexichat::id::PluginName;
+use tokio::sync::watch;
+
+use crate::error::ApiError;
+use crate::stop::stopped;
+
+/// How long streams may go on once the server begins to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Pieces that are ready are sent together up to this size, in bytes.
+const TOGETHER: usize = 64 * 1024;
+
+/// What a plugin may not say: it is about the connection, or loosens what browsers are told of all answers.
+const WITHHELD: &[HeaderName] = &[
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_SECURITY_POLICY,
+    header::SET_COOKIE,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Pages that a plugin makes may load and do nothing in our name.
+const CONTENT_SECURITY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'; form-action 'none'");
+
+/// The route's address with its variable parts in braces: a label that counters may have.
+#[derive(Debug, Clone)]
+pub(super) struct RouteLabel(pub(super) Arc<str>);
+
+/// The answer is the plugin's, in whatever shape: nobody writes another over it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Own;
+
+/// The answer as it is sent.
+///
+/// # Errors
+/// The plugin gave none, or one that is none.
+pub(super) fn response(
+    plugin: &PluginName,
+    answered: Result<PluginResult<GuardedAnswer>, CallError>,
+    stopping: watch::Receiver<bool>,
+) -> Result<Response, ApiError> {
+    let answer = answered.map_err(|error| no_answer(plugin, &error))?.map_err(|error| refused(plugin, &error))?;
+    let status = StatusCode::from_u16(answer.status).ok().filter(|status| !status.is_informational());
+    let Some(status) = status else {
+        return Err(ApiError::internal(format_args!("`{plugin}` answered with the status {}", answer.status)));
+    };
+    let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
+    let mut response = Response::new(match answer.body {
+        _ if !has_body => Body::empty(),
+        GuardedBody::Whole(bytes) => Body::from(bytes),
+        GuardedBody::Stream(pieces) => streamed(plugin.clone(), pieces, stopping),
+    });
+    *response.status_mut() = status;
+    for (name, value) in answer.headers {
+        match (HeaderName::try_from(&name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(value)) if is_allowed(&name) => {
+                response.headers_mut().append(name, value);
+            }
+            (Ok(name), Ok(_)) => tracing::debug!(%plugin, %name, "a header of a plugin's answer was left out"),
+            _ => return Err(ApiError::internal(format_args!("`{plugin}` answered with a bad header `{name}`"))),
+        }
+    }
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY);
+    response.extensions_mut().insert(Own);
+    Ok(response)
+}
+
+fn is_allowed(name: &HeaderName) -> bool {
+    !WITHHELD.contains(name) && !name.as_str().starts_with("access-control-")
+}
+
+/// What it means that a call gave no answer.
+fn no_answer(plugin: &PluginName, error: &CallError) -> ApiError {
+    let unavailable = |code, message: &str, seconds| {
+        let message = format!("the plugin `{plugin}` {message}");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(seconds)
+    };
+    match error {
+        CallError::Timeout => unavailable("plugin_timeout", "took too long", 1),
+        CallError::Busy => unavailable("plugin_busy", "has too much to do", 1),
+        CallError::Open => {
+            unavailable("plugin_unavailable", "failed too often of late and is not asked for a while", 30)
+        }
+        CallError::Panicked(_) => failed(plugin),
+        _ => unavailable("plugin_unavailable", "was stopped", 1),
+    }
+}
+
+fn failed(plugin: &PluginName) -> ApiError {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "plugin_failed", format!("the plugin `{plugin}` failed"))
+        .hint("the operator finds the cause in the log under this request_id")
+}
+
+/// What a plugin's own error looks like outside: its words only where they are the caller's.
+fn refused(plugin: &PluginName, error: &PluginError) -> ApiError {
+    let kind = error.kind();
+    let status = StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let told = match kind {
+        ErrorKind::Input => ApiError::new(status, kind.code(), error.to_string()),
+        ErrorKind::NotFound => ApiError::new(status, kind.code(), "there is nothing at this address"),
+        ErrorKind::Permission => ApiError::new(status, kind.code(), "this may not be done"),
+        ErrorKind::Internal => failed(plugin),
+        _ => ApiError::new(status, kind.code(), format!("the plugin `{plugin}` cannot answer now")),
+    };
+    match kind {
+        ErrorKind::Upstream { retry_after: Some(after) } => told.retry_after(after.as_secs() + 1),
+        ErrorKind::Upstream { retry_after: None } | ErrorKind::Transient => told.retry_after(1),
+        _ => told,
+    }
+}
+
+struct Pieces {
+    plugin: PluginName,
+    pieces: GuardedStream<PluginResult<Vec<u8>>>,
+    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Each piece is sent at once; those that are ready go together. An error cuts the connection, so that nobody takes what was
+/// sent for the whole.
+fn streamed(
+    plugin: PluginName,
+    pieces: GuardedStream<PluginResult<Vec<u8>>>,
+    mut stopping: watch::Receiver<bool>,
+) -> Body {
+    let cut = Box::pin(async move {
+        stopped(&mut stopping).await;
+        tokio::time::sleep(GRACE).await;
+    });
+    let frames = stream::unfold(Some(Pieces { plugin, pieces, cut }), |pieces| async move {
+        let mut pieces = pieces?;
+        match pieces.next().await {
+            Ok(Some(bytes)) => Some((Ok(Bytes::from(bytes)), Some(pieces))),
+            Ok(None) => None,
+            Err(reason) => {
+                tracing::warn!(plugin = %pieces.plugin, "an answer was broken off: {reason}");
+                Some((Err(io::Error::other(reason)), None))
+            }
+        }
+    });
+    Body::from_stream(frames)
+}
+
+impl Pieces {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        let first = tokio::select! {
+            biased;
+            first = self.pieces.next() => first,
+            () = self.cut.as_mut() => return Err("the server stops".to_owned()),
+        };
+        let mut bytes = match first {
+            None => return Ok(None),
+            Some(Ok(Ok(bytes))) => bytes,
+            Some(Ok(Err(error))) => return Err(error.to_string()),
+            Some(Err(error)) => return Err(error.to_string()),
+        };
+        while bytes.len() < TOGETHER {
+            match self.pieces.ready() {
+                Some(Ok(more)) => bytes.extend_from_slice(&more),
+                Some(Err(error)) => return Err(error.to_string()),
+                None => break,
+            }
+        }
+        Ok(Some(bytes))
+    }
+}
