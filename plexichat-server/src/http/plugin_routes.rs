@@ -39,21 +39,23 @@ const WITHHELD: &[header::HeaderName] = &[
     header::UPGRADE,
 ];
 
+const ADMINISTRATORS: Needs = Needs::Role(Role::Admin, Scope::Admin);
+
 /// What a plugin's route asks of whoever calls it.
 pub(super) fn needs(auth: Auth) -> Needs {
     match auth {
         Auth::Public => Needs::Nothing,
         Auth::User => Needs::Scope(Scope::Write),
         Auth::Moderator => Needs::Role(Role::Moderator, Scope::Write),
-        Auth::Scope(name) => Needs::Scope(scope(name)),
+        Auth::Scope(name) => scope(name).map_or(ADMINISTRATORS, Needs::Scope),
         // And whatever a newer core has, which this server does not know.
-        _ => Needs::Role(Role::Admin, Scope::Admin),
+        _ => ADMINISTRATORS,
     }
 }
 
-/// The scope of this name. One that this server does not have nobody's token has either: what may write will do.
-fn scope(name: &str) -> Scope {
-    Scope::ALL.into_iter().find(|scope| scope.as_str() == name).unwrap_or(Scope::Write)
+/// The scope of this name. One that this server does not have nobody's token has: administrators alone come in.
+fn scope(name: &str) -> Option<Scope> {
+    Scope::ALL.into_iter().find(|scope| scope.as_str() == name)
 }
 
 /// Calls the route of a plugin, where there is one at this address.

@@ -52,6 +52,7 @@ impl Interface for Subject {
             .get("/moderator", Auth::Moderator, answers("moderator"))
             .delete("/admin", Auth::Admin, answers("admin"))
             .get("/scoped", Auth::Scope("ai"), answers("scoped"))
+            .get("/unknown-scope", Auth::Scope("no-such-scope"), answers("unknown scope"))
             .get("/fixture/v1/things", Auth::User, answers("things"))
             .get("/fixture/v1/{rest...}", Auth::Public, |_, call: RouteCall| async move {
                 Ok(RouteAnswer::text(200, call.parameter("rest").unwrap_or_default()))
@@ -106,6 +107,8 @@ pub(super) const GUARDED: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/plugins/fixture/user", Needs::Scope(Scope::Write)),
     ("GET", "/api/v1/plugins/fixture/moderator", Needs::Role(Role::Moderator, Scope::Write)),
     ("DELETE", "/api/v1/plugins/fixture/admin", Needs::Role(Role::Admin, Scope::Admin)),
+    ("GET", "/api/v1/plugins/fixture/scoped", Needs::Scope(Scope::Ai)),
+    ("GET", "/api/v1/plugins/fixture/unknown-scope", Needs::Role(Role::Admin, Scope::Admin)),
     ("GET", "/fixture/v1/things", Needs::Scope(Scope::Write)),
 ];
 
