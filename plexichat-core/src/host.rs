@@ -98,11 +98,13 @@ impl Host {
             ports.clock.clone(),
         ));
         broker.set_quotas(Quotas::from(&settings.server.ai));
+        let default_assistant = settings.server.ai.assistant.clone();
         let assistants = Arc::new(Assistants::new(assistant::Parts {
             store: ports.messages,
             approvals: ports.approvals,
             clock: ports.clock.clone(),
         }));
+        assistants.set_default(Some(default_assistant));
         let manager = PluginManager::new(ManagerParts {
             catalog,
             settings: ArcSwap::from_pointee(settings),

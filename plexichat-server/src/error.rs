@@ -5,6 +5,7 @@ use std::fmt;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use plexichat::assistant::{CancelError, DecideError};
 use plexichat::pipeline::Refusal;
 use plexichat::problem::Problem;
 use plexichat::store::StoreError;
@@ -183,6 +184,31 @@ impl From<StoreError> for ApiError {
                 tracing::error!(%error, "the store failed");
                 unavailable("the store failed; nothing was stored").retry_after(5)
             }
+        }
+    }
+}
+
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
+        let message = error.to_string();
+        match error {
+            CancelError::Store(error) => error.into(),
+            CancelError::Forbidden => Self::forbidden(message),
+            _ => Self::new(StatusCode::NOT_FOUND, "reply_not_found", message),
+        }
+    }
+}
+
+impl From<DecideError> for ApiError {
+    fn from(error: DecideError) -> Self {
+        let message = error.to_string();
+        match error {
+            DecideError::Store(error) => error.into(),
+            DecideError::Decided(_) => {
+                Self::conflict("already_decided", message).hint("GET /api/v1/ai/approvals lists those that wait")
+            }
+            _ => Self::new(StatusCode::NOT_FOUND, "approval_not_found", message)
+                .hint("GET /api/v1/ai/approvals lists those that wait"),
         }
     }
 }

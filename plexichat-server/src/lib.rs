@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod http;
 mod indexer;
+mod ledger;
 pub mod live;
 pub mod outbox;
 mod ports;

@@ -27,6 +27,7 @@ enum Kind {
     Audit,
     Changes,
     AiUsage,
+    Approvals,
 }
 
 /// Removes what is old until the server stops.
@@ -67,6 +68,7 @@ async fn remove(store: &Store, settings: &Settings) -> Result<(), StoreError> {
         (Kind::Audit, "audit", kept.audit),
         (Kind::Changes, "changes", Some(kept.changes)),
         (Kind::AiUsage, "ai_usage", Some(kept.ai_usage)),
+        (Kind::Approvals, "ai_approvals", Some(kept.ai_usage)),
     ];
     for (kind, what, kept) in plan {
         let Some(kept) = kept else { continue };
@@ -77,6 +79,7 @@ async fn remove(store: &Store, settings: &Settings) -> Result<(), StoreError> {
                 Kind::Messages => store.remove_messages(before, BATCH).await?,
                 Kind::Audit => store.remove_audit_rows(before, BATCH).await?,
                 Kind::Changes => store.prune_changes(before, BATCH).await?,
+                Kind::Approvals => store.remove_approvals(before, BATCH).await?,
                 Kind::AiUsage => store.remove_ai_usage(before, BATCH).await?,
             };
             removed += gone;

@@ -105,7 +105,10 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle, BuildError> {
 pub(crate) fn exporter() -> Result<PrometheusBuilder, BuildError> {
     let seconds = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
     let counts = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+    // A model may write for minutes.
+    let answers = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
     PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Prefix("plexichat_ai_".to_owned()), &answers)?
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)?
         .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), &counts)
 }
@@ -125,6 +128,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("plexichat_hook_calls_total", "Calls of a hook that were begun"),
     ("plexichat_hook_failures_total", "Times a hook gave no opinion, by why"),
     ("plexichat_unscanned_total", "Messages and files that passed without a hook's word, since its policy is `open`"),
+    ("plexichat_ai_requests_total", "Requests to AI providers that ended, by why"),
+    ("plexichat_ai_tokens_total", "Tokens of questions and answers"),
     ("plexichat_plugin_calls_total", "Calls into a plugin that ended"),
     ("plexichat_plugin_errors_total", "Calls that returned an error that blames the plugin"),
     ("plexichat_plugin_timeouts_total", "Calls that took too long"),
@@ -154,6 +159,11 @@ fn describe() {
         "plexichat_http_request_seconds",
         "From a request's head to its answer's head, by method and route"
     );
+    metrics::describe_histogram!(
+        "plexichat_ai_request_seconds",
+        "From a request to an AI provider to the end of its answer"
+    );
+    metrics::describe_histogram!("plexichat_ai_first_delta_seconds", "From there to the first piece of the answer");
     metrics::describe_histogram!("plexichat_store_commit_seconds", "Time of a commit, with its sync to disk");
     metrics::describe_histogram!("plexichat_store_group_size", "Writes in one commit");
 }

@@ -30,7 +30,7 @@ use crate::descriptor::{FailMode, Hook};
 use crate::id::PluginName;
 use crate::permission::PermissionSet;
 
-pub use ai::{AiSettings, AssistantSettings, Trigger};
+pub use ai::AiSettings;
 pub use edge::{EdgeLimits, Network, NotANetwork, TlsSettings};
 pub use effective::Effective;
 pub use origin::Origin;

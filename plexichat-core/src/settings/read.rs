@@ -13,9 +13,10 @@ use super::layer::{Located, Node};
 use super::origin::Origin;
 use super::shape::Shape;
 use super::{
-    AccountSettings, AiSettings, AssistantSettings, EdgeLimits, FileLimits, HookSettings, IsolationLevel, Layers,
-    MessageLimits, Network, PluginSettings, Retention, ServerSettings, Settings, Timeouts, TlsSettings, source,
+    AccountSettings, AiSettings, EdgeLimits, FileLimits, HookSettings, IsolationLevel, Layers, MessageLimits, Network,
+    PluginSettings, Retention, ServerSettings, Settings, Timeouts, TlsSettings, source,
 };
+use crate::assistant::AssistantPolicy;
 use crate::descriptor::{Descriptor, Hook};
 use crate::id::PluginName;
 use crate::permission::{Permission, PermissionSet};
@@ -28,8 +29,6 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 const KEPT_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
 /// What quotas look back on is kept.
 const AI_USAGE_MIN: Duration = Duration::from_secs(86_400);
-/// The longest name of an assistant, in characters.
-const ASSISTANT_NAME_MAX: usize = 40;
 
 /// Where settings come from.
 #[derive(Clone, Copy, Default)]
@@ -240,23 +239,30 @@ impl Reader<'_> {
         }
     }
 
-    fn assistant(&mut self) -> AssistantSettings {
-        let defaults = AssistantSettings::default();
-        let name = self.parse("/server/ai/assistant/name", |name| {
-            // What somebody can write behind an `@` without quotation marks.
-            let fits = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '-');
-            match !name.is_empty() && name.chars().count() <= ASSISTANT_NAME_MAX && name.chars().all(fits) {
-                true => Ok(name.to_owned()),
-                false => Err(Problem::new("", "this is no name that people can mention")
-                    .hint(format!("1 to {ASSISTANT_NAME_MAX} letters, digits, `-` and `_`: `assistant`"))),
+    fn assistant(&mut self) -> AssistantPolicy {
+        const PLACE: &str = "/server/ai/assistant";
+        let at = |name: &str| format!("{PLACE}/{name}");
+        let defaults = AssistantPolicy::default();
+        let policy = AssistantPolicy {
+            models: self.value(&at("models")).unwrap_or_default(),
+            name: self.text(&at("name")).unwrap_or(defaults.name),
+            trigger: self.value(&at("trigger")).unwrap_or(defaults.trigger),
+            system_prompt: self.text(&at("system_prompt")).filter(|prompt| !prompt.trim().is_empty()),
+            history: self.value(&at("history")).unwrap_or(defaults.history),
+            tools: self.value(&at("tools")).unwrap_or_default(),
+            max_output_tokens: self.value(&at("max_output_tokens")),
+        };
+        let problems = policy.check();
+        for (pointer, plugin) in policy.plugins() {
+            let is_wrong = problems.iter().any(|problem| problem.pointer == pointer);
+            if !is_wrong && !self.linked.iter().any(|linked| linked.as_str() == plugin) {
+                self.not_linked(format!("{PLACE}{pointer}"), plugin);
             }
-        });
-        AssistantSettings {
-            name: name.unwrap_or(defaults.name),
-            system_prompt: self.text("/server/ai/assistant/system_prompt").filter(|prompt| !prompt.trim().is_empty()),
-            models: self.models("/server/ai/assistant/models"),
-            trigger: self.value("/server/ai/assistant/trigger").unwrap_or(defaults.trigger),
         }
+        for problem in problems {
+            self.report(Problem { pointer: format!("{PLACE}{}", problem.pointer), ..problem });
+        }
+        policy
     }
 
     /// Models by name. Which ones a provider has is not known here, but whose they are.

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::assistant::{ToolRule, Trigger};
 use crate::descriptor::FailMode;
 use crate::permission::Permission;
 
@@ -65,7 +66,10 @@ struct Assistant {
     name: Option<String>,
     system_prompt: Option<String>,
     models: Option<Vec<String>>,
-    trigger: Option<super::Trigger>,
+    trigger: Option<Trigger>,
+    history: Option<NonZeroU32>,
+    tools: Option<Vec<ToolRule>>,
+    max_output_tokens: Option<NonZeroU32>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::assistant::Trigger;
 use crate::descriptor::sample::plugin as bare;
 use crate::descriptor::{Descriptor, Entry};
 use crate::permission::Permission;
@@ -514,7 +515,7 @@ ai_usage = "90d"
     assert_eq!(assistant.models, ["echo/large/v2"]);
     assert_eq!(server.retention.ai_usage, Duration::from_secs(90 * 86_400));
     check(
-        "[server.ai]\ndefault_models = [\"ecko/x\", \"echo/\", \"/x\"]\nroom_tokens_per_day = 0\n[server.ai.assistant]\nname = \"my helper\"\ntrigger = \"always\"\n[server.retention]\nai_usage = \"12h\"\n",
+        "[server.ai]\ndefault_models = [\"ecko/x\", \"echo/\", \"/x\"]\nroom_tokens_per_day = 0\n[server.ai.assistant]\nname = \"my/helper\"\ntools = [\"ecko__count\"]\ntrigger = \"always\"\n[server.retention]\nai_usage = \"12h\"\n",
         &[],
         expect![[r#"
             plexichat.toml:6:1: /server/ai/assistant/trigger: expected one of `never`, `mention`, `direct`, `every`

@@ -142,9 +142,13 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # name = "assistant"
 # system_prompt = "You help the people of this room. Be brief."
 # models = []
-# When it answers: "never" (only to /ai), where it is mentioned ("mention"), also to every message of a direct room ("direct"),
-# or to every message of a person ("every").
+# When it answers beside /ai: where it is mentioned ("mention"), to every message of a person ("every"), or never ("off").
 # trigger = "mention"
+# How many of the room's messages it is shown at most, and how long an answer may be, in tokens.
+# history = 50
+# max_output_tokens = 1000
+# The tools that it may call: `plugin__tool`, or `plugin__*` for all that a plugin has.
+# tools = []
 
 [server.files]
 # The largest file, the files of one person, and the files of all, in bytes.

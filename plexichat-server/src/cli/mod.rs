@@ -1,6 +1,7 @@
 //! The operator's commands: one file each, and the table that names them. Knows how to ask a running server, and how to
 //! start one.
 
+mod ai;
 mod audit;
 mod backup;
 mod bundle;
@@ -60,6 +61,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Make, list, change and delete rooms of a running server, and say who is in them.
     Room(room::RoomArgs),
+    /// List the models of a running server, show what they cost, and answer tool calls that wait for leave.
+    Ai(ai::AiArgs),
     /// Show who did what, and verify that nobody changed the record of it.
     Audit(audit::AuditArgs),
     /// Take a backup of a running server, or of a data directory that none uses.
@@ -111,6 +114,7 @@ pub(crate) fn run(bundle: &Bundle, arguments: impl IntoIterator<Item = std::ffi:
         Command::User(arguments) => on_runtime(user::run(arguments, &mut output)),
         Command::Token(arguments) => on_runtime(token::run(arguments, &mut output)),
         Command::Room(arguments) => on_runtime(room::run(arguments, &mut output)),
+        Command::Ai(arguments) => on_runtime(ai::run(arguments, &mut output)),
         Command::Audit(arguments) => on_runtime(audit::run(arguments, &mut output)),
         Command::Backup(arguments) => on_runtime(backup::backup(arguments, bundle, &mut output)),
         Command::Restore(arguments) => backup::put_back(&arguments, bundle, &mut output),

@@ -59,6 +59,7 @@ impl Reloading<'_> {
         }
         self.host.pipeline.set_limits(Limits::from(new.server.limits));
         self.host.broker.set_quotas(Quotas::from(&new.server.ai));
+        self.host.assistants.set_default(Some(new.server.ai.assistant.clone()));
         self.edge.set(EdgeSettings::of(&new.server));
         self.places.look_again();
         for (plugin, outcome) in self.host.manager.reload(new.clone(), &Actor::system()).await {

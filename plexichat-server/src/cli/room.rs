@@ -229,7 +229,7 @@ async fn members(command: MembersCommand, client: &Client, output: &mut Output) 
 }
 
 /// A room by its identifier or its name.
-async fn find(client: &Client, room: &str) -> Result<Value, Failure> {
+pub(super) async fn find(client: &Client, room: &str) -> Result<Value, Failure> {
     if let Ok(id) = room.parse::<RoomId>() {
         return client.get(&format!("/api/v1/rooms/{id}")).await;
     }
@@ -240,7 +240,7 @@ async fn find(client: &Client, room: &str) -> Result<Value, Failure> {
 }
 
 /// A person by their identifier or their name.
-async fn user_id(client: &Client, user: &str) -> Result<String, Failure> {
+pub(super) async fn user_id(client: &Client, user: &str) -> Result<String, Failure> {
     if let Ok(id) = user.parse::<UserId>() {
         return Ok(id.to_string());
     }

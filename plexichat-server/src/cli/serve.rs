@@ -14,7 +14,6 @@ use plexichat::id::PluginName;
 use plexichat::pipeline::{Announcer, Limits};
 use plexichat::secret::Secret;
 use plexichat::settings::Settings;
-use plexichat::store::memory::MemoryStore;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -36,6 +35,7 @@ use crate::http::places::Places;
 use crate::http::tls::{Tls, TlsError};
 use crate::http::{self, App, BundleInfo, accept};
 use crate::indexer;
+use crate::ledger::Counted;
 use crate::live::hub::Hub;
 use crate::live::{beat, entry};
 use crate::outbox::Outbox;
@@ -139,8 +139,8 @@ async fn serve(
             sockets: Arc::new(sockets),
             files: Arc::new(directories),
             clock: Arc::new(SystemClock),
-            ai: Arc::new(store.clone()),
-            approvals: Arc::new(MemoryStore::new()),
+            ai: Arc::new(Counted(store.clone())),
+            approvals: Arc::new(store.clone()),
             pictures: Arc::new(files.clone()),
             fanout: Arc::new(hub.clone()),
             outbox: Arc::new(outbox.clone()),

@@ -1,18 +1,20 @@
-//! `/api/v1/ai`: which models there are, and what was asked of them.
+//! `/api/v1/ai`: which models there are, what was asked of them, which tool calls wait for leave, and how an answer is ended
+//! early.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use plexichat::ai::Model;
-use plexichat::id::{RoomId, UserId};
+use plexichat::assistant::{ApprovalDecision, ApprovalRequest};
+use plexichat::id::{ApprovalId, ReplyId, RoomId, UserId};
 use plexichat::message::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::app::App;
-use super::auth::Caller;
-use super::extract::Query;
-use super::output::Shown;
+use super::auth::{By, Caller};
+use super::extract::{Json, Path, Query};
+use super::output::{Gone, Shown};
 use super::rooms::limit;
 use crate::auth::Principal;
 use crate::error::ApiError;
@@ -71,6 +73,53 @@ pub(crate) struct UsageList {
     /// Where the next page begins, as `before` or `skip`; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
+}
+
+/// The tool calls that wait for one's leave.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ApprovalList {
+    /// Those that wait, the oldest first.
+    approvals: Vec<ApprovalRequest>,
+    /// The tools that one gave leave for before. Those that ask once only are called without asking again.
+    remembered: Vec<Remembered>,
+}
+
+/// A tool that one gave leave for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Remembered {
+    /// The tool: `plugin__tool`.
+    tool: String,
+    /// When leave was given last.
+    given_at: Time,
+}
+
+/// One's word about a tool call.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Decision {
+    /// Whether the tool may be called.
+    approve: bool,
+}
+
+/// The address of a tool call that waits for leave.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct ApprovalAddress {
+    /// Its identifier.
+    id: ApprovalId,
+}
+
+/// The address of a tool.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct ToolAddress {
+    /// Its name: `plugin__tool`.
+    name: String,
+}
+
+/// The address of an answer on its way.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct ReplyAddress {
+    /// Its identifier, as in the frames that tell of it.
+    id: ReplyId,
 }
 
 pub(crate) async fn models(State(app): State<Arc<App>>) -> Result<Shown<ModelList>, ApiError> {
@@ -135,4 +184,52 @@ fn whose(caller: &Principal, asked: Option<&str>) -> Result<Option<UserId>, ApiE
             .hint("leave `user_id` out to see what you asked yourself"));
     }
     Ok(Some(asked))
+}
+
+pub(crate) async fn approvals(
+    State(app): State<Arc<App>>,
+    Caller(caller): Caller,
+) -> Result<Shown<ApprovalList>, ApiError> {
+    let mut approvals = app.host.assistants.approvals(caller.actor()).await?;
+    // Whoever waited has given up, or was gone before the server was started again.
+    let now = Time::now();
+    approvals.retain(|request| request.expires_at > now);
+    let remembered = app.store.leave_given(caller.actor()).await?;
+    let remembered = remembered.into_iter().map(|(tool, given_at)| Remembered { tool, given_at }).collect();
+    Ok(Shown(ApprovalList { approvals, remembered }))
+}
+
+pub(crate) async fn decide(
+    State(app): State<Arc<App>>,
+    Caller(caller): Caller,
+    Path(address): Path<ApprovalAddress>,
+    Json(decision): Json<Decision>,
+) -> Result<Shown<ApprovalRequest>, ApiError> {
+    let word = if decision.approve { ApprovalDecision::Give } else { ApprovalDecision::Refuse };
+    let decided = app.host.assistants.decide(address.id, caller.actor(), word).await?;
+    // The person may have it on the screen of another device.
+    app.hub.approval(&decided);
+    Ok(Shown(decided))
+}
+
+pub(crate) async fn forget(
+    State(app): State<Arc<App>>,
+    Caller(caller): Caller,
+    By(act): By,
+    Path(address): Path<ToolAddress>,
+) -> Result<Gone, ApiError> {
+    match app.store.forget_leave(caller.actor(), &address.name, act).await? {
+        0 => Err(ApiError::not_found("you gave no leave for such a tool")
+            .hint("GET /api/v1/ai/approvals lists those that you gave leave for")),
+        _ => Ok(Gone),
+    }
+}
+
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    Caller(caller): Caller,
+    Path(address): Path<ReplyAddress>,
+) -> Result<Gone, ApiError> {
+    app.host.assistants.cancel(address.id, caller.actor()).await?;
+    Ok(Gone)
 }

@@ -237,11 +237,13 @@ impl From<SignInError> for ApiError {
             SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "wrong_password", message)
                 .hint("an administrator can set another password: `plexichat user password`"),
             SignInError::Rejected => refused_to("login_rejected").hint("an operator can tell you why, and let you in"),
-            SignInError::ScannerUnavailable => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "scanner_unavailable", message)
-                    .hint("try again later; an operator comes in with a token: `plexichat plugin list` says what is wrong")
-                    .retry_after(5)
-            }
+            SignInError::ScannerUnavailable => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "scanner_unavailable",
+                message,
+            )
+            .hint("try again later; an operator comes in with a token: `plexichat plugin list` says what is wrong")
+            .retry_after(5),
             SignInError::Disabled => refused_to("account_disabled").hint("an administrator can enable it"),
             SignInError::RegistrationOff => refused_to("registration_off"),
             SignInError::InvitationNeeded => {

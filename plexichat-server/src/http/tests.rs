@@ -57,7 +57,7 @@ impl Fixture {
             files: Arc::new(crate::directories::Directories::new(Default::default())),
             clock: Arc::new(SystemClock),
             ai: Arc::new(store.clone()),
-            approvals: Arc::new(MemoryStore::new()),
+            approvals: Arc::new(store.clone()),
             pictures: Arc::new(MemoryStore::new()),
             fanout: Arc::new(hub.clone()),
             outbox: Arc::new(Outbox::new()),

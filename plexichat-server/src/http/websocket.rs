@@ -86,6 +86,7 @@ pub(crate) async fn open(
         principal: caller,
         authenticator: app.authenticator.clone(),
         pipeline: app.host.pipeline.clone(),
+        assistants: app.host.assistants.clone(),
         store: app.store.clone(),
         hub: app.hub.clone(),
         bus: app.host.bus.clone(),

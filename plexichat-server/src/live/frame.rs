@@ -1,6 +1,7 @@
 //! What leaves for clients: frames of JSON text, each written once however many hear it. Knows no queue and no socket.
 
-use plexichat::id::{MessageId, RoomId, UserId};
+use plexichat::assistant::{ApprovalRequest, ReplyError};
+use plexichat::id::{MessageId, ReplyId, RoomId, UserId};
 use plexichat::message::{Actor, Reaction, StoredRow};
 use plexichat::pipeline::{ChangeRow, Changed};
 use plexichat::store::StoreError;
@@ -76,16 +77,42 @@ pub(super) enum Content<'a> {
         room_id: RoomId,
         user: Named<'a>,
     },
+    /// An assistant thinks about an answer.
+    ReplyStart {
+        reply_id: ReplyId,
+        room_id: RoomId,
+        message_id: MessageId,
+        asked_by: &'a Actor,
+        author: &'a Actor,
+    },
+    /// More of an answer's text.
+    ReplyDelta {
+        reply_id: ReplyId,
+        room_id: RoomId,
+        index: u32,
+        text: &'a str,
+    },
+    /// An answer is over.
+    ReplyEnd {
+        reply_id: ReplyId,
+        room_id: RoomId,
+        messages: &'a [MessageId],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<&'a ReplyError>,
+    },
+    /// A tool call waits for leave, or does not any more.
+    ToolApproval(&'a ApprovalRequest),
     Presence {
         user_id: UserId,
         status: Status,
     },
 }
 
-/// A person, by identifier and name.
+/// A person or an assistant, by identifier and name.
 #[derive(Serialize)]
 pub(super) struct Named<'a> {
-    pub(super) id: UserId,
+    /// Of an assistant, `plugin/model`.
+    pub(super) id: &'a str,
     pub(super) name: &'a str,
 }
 
@@ -113,7 +140,13 @@ impl Content<'_> {
             | Self::Reaction { change, .. }
             | Self::Gap { change: Some(change), .. } => Place::Change(*change),
             Self::Unsubscribed { .. } => Place::Out,
-            Self::Gap { change: None, .. } | Self::Typing { .. } | Self::Presence { .. } => Place::None,
+            Self::Gap { change: None, .. }
+            | Self::Typing { .. }
+            | Self::Presence { .. }
+            | Self::ReplyStart { .. }
+            | Self::ReplyDelta { .. }
+            | Self::ReplyEnd { .. }
+            | Self::ToolApproval(_) => Place::None,
         };
         Ok(Frame { text: text.into(), place })
     }

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use plexichat::assistant::{ApprovalRequest, ReplyFrame, ReplyStep};
 use plexichat::id::{RoomId, UserId};
 use plexichat::message::StoredRow;
 use plexichat::pipeline::{Change, ChangeRow, Fanout, Message, MessageStore, Stored};
@@ -13,7 +14,7 @@ use plexichat::store::StoreError;
 use super::frame::{Content, Frame, Named};
 use super::missed;
 use super::presence::{News, Presence, Status};
-use super::queue::{Behind, Connection, Road, Standing};
+use super::queue::{Behind, Connection, QUEUE_FRAMES, QUEUE_PASSING, Road, Standing};
 use crate::store::User;
 
 /// How many rooms one connection may listen to.
@@ -68,7 +69,9 @@ impl Hub {
 
     /// Tells the room's other listeners that somebody is typing. Who is slow misses it.
     pub fn typing(&self, room: RoomId, user: &User) {
-        self.pass(room, user.id, &Content::Typing { room_id: room, user: Named { id: user.id, name: &user.name } });
+        let named = Named { id: &user.id.to_string(), name: &user.name };
+        let typing = Content::Typing { room_id: room, user: named };
+        self.pass(room, &typing, QUEUE_PASSING, |listener| listener != user.id);
     }
 
     /// What is listened to in this room, or in all of them, by this person, or by everybody.
@@ -93,19 +96,27 @@ impl Hub {
         let mut changes = Vec::new();
         for News { user, status, rooms, is_change } in news {
             let content = Content::Presence { user_id: user, status };
-            rooms.into_iter().for_each(|room| self.pass(room, user, &content));
+            rooms.into_iter().for_each(|room| {
+                self.pass(room, &content, QUEUE_PASSING, |listener| listener != user);
+            });
             changes.extend(is_change.then_some((user, status)));
         }
         changes
     }
 
-    /// Offers what is not stored to a room's listeners, but for the person whom it is about.
-    fn pass(&self, room: RoomId, about: UserId, content: &Content<'_>) {
+    /// Tells a person's connections that listen to the room how a tool call of theirs stands.
+    pub fn approval(&self, request: &ApprovalRequest) {
+        let Ok(asked) = request.asked.id.parse::<UserId>() else { return };
+        self.pass(request.room_id, &Content::ToolApproval(request), QUEUE_FRAMES, |listener| listener == asked);
+    }
+
+    /// Offers what is not stored to those of a room's listeners who are meant, unless so many frames wait for them.
+    fn pass(&self, room: RoomId, content: &Content<'_>, most: usize, meant: impl Fn(UserId) -> bool) {
         let Some(listeners) = self.inner.listeners(room) else { return };
         match content.write() {
             Ok(frame) => {
-                let others = listeners.iter().filter(|listener| listener.user != about);
-                others.for_each(|listener| listener.pass(&frame));
+                let meant = listeners.iter().filter(|listener| meant(listener.user));
+                meant.for_each(|listener| listener.pass(&frame, most));
             }
             Err(error) => tracing::error!(%error, "telling a room"),
         }
@@ -146,6 +157,31 @@ impl Fanout for Hub {
 
     fn changed(&self, change: &Change) {
         self.tell_change(change.row());
+    }
+
+    fn deliver_delta(&self, frame: &ReplyFrame) {
+        let (reply_id, room_id) = (frame.reply_id, frame.room_id);
+        let everybody = |_| true;
+        match &frame.step {
+            ReplyStep::Waiting => {
+                let ReplyFrame { message_id, asked_by, author, .. } = frame;
+                let start = Content::ReplyStart { reply_id, room_id, message_id: *message_id, asked_by, author };
+                self.pass(room_id, &start, QUEUE_PASSING, everybody);
+                let typing = Content::Typing { room_id, user: Named { id: &author.id, name: &author.name } };
+                self.pass(room_id, &typing, QUEUE_PASSING, everybody);
+            }
+            ReplyStep::Delta(delta) => {
+                let delta = Content::ReplyDelta { reply_id, room_id, index: delta.index(), text: &delta.text() };
+                self.pass(room_id, &delta, QUEUE_PASSING, everybody);
+            }
+            ReplyStep::Approval(request) => self.approval(request),
+            // Small, and what ends an answer on the screen: it gives way last.
+            ReplyStep::Ended { messages, error } => {
+                let end = Content::ReplyEnd { reply_id, room_id, messages, error: error.as_ref() };
+                self.pass(room_id, &end, QUEUE_FRAMES, everybody);
+            }
+            other => tracing::error!(?other, "a step of an answer that listeners are not told of"),
+        }
     }
 }
 

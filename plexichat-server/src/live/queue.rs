@@ -17,7 +17,7 @@ pub(super) const QUEUE_BYTES: usize = 192 * 1024;
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 
 /// How many frames may wait where one comes that is not stored: it is left out behind more.
-const QUEUE_PASSING: usize = QUEUE_FRAMES / 2;
+pub(super) const QUEUE_PASSING: usize = QUEUE_FRAMES / 2;
 
 /// One connection's queue, and where it stands in each room.
 pub(super) struct Connection {
@@ -153,10 +153,10 @@ impl Connection {
         self.put(state, frame);
     }
 
-    /// Takes what is not stored into the queue, unless too much waits there.
-    pub(super) fn pass(&self, frame: &Frame) {
+    /// Takes what is not stored into the queue, unless so many frames wait there or too many bytes.
+    pub(super) fn pass(&self, frame: &Frame, most: usize) {
         let state = self.state();
-        if state.closed || state.queue.len() >= QUEUE_PASSING || state.bytes + frame.text.len() > QUEUE_BYTES {
+        if state.closed || state.queue.len() >= most || state.bytes + frame.text.len() > QUEUE_BYTES {
             metrics::counter!("plexichat_live_passed_over_total").increment(1);
             return;
         }

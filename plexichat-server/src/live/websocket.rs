@@ -7,10 +7,11 @@ use futures_util::stream::SplitStream;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use plexichat::assistant::Assistants;
 use plexichat::event::Event;
 use plexichat::event::bus::Bus;
 use plexichat::event::catalog::UserTyping;
-use plexichat::id::RoomId;
+use plexichat::id::{ReplyId, RoomId};
 use plexichat::message::Origin;
 use plexichat::pipeline::{Access, Announcer, Incoming, MessageStore, Outcome, Pipeline, Refusal};
 use tokio::sync::watch;
@@ -47,6 +48,7 @@ pub(crate) struct Session {
     pub(crate) principal: Arc<Principal>,
     pub(crate) authenticator: Authenticator,
     pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) assistants: Arc<Assistants>,
     pub(crate) store: Store,
     pub(crate) hub: Hub,
     /// Tells plugins what is not stored.
@@ -216,6 +218,7 @@ impl Speaker<'_> {
                 (Some(room_id), Ok(()))
             }
             ClientFrame::Typing { room_id } => (Some(room_id), self.type_in(room_id).await),
+            ClientFrame::Cancel { reply_id } => (None, self.cancel(reply_id).await),
             ClientFrame::Presence { status } => {
                 self.subscriber.attend(status == Attendance::Away);
                 (None, Ok(()))
@@ -283,6 +286,11 @@ impl Speaker<'_> {
                 Ok(())
             }
         }
+    }
+
+    async fn cancel(&self, reply: ReplyId) -> Result<(), ApiError> {
+        self.may_write()?;
+        Ok(self.session.assistants.cancel(reply, self.session.principal.actor()).await?)
     }
 
     async fn access(&self, room: RoomId) -> Result<Access, ApiError> {

@@ -1,6 +1,6 @@
 //! What is said on a WebSocket: the frames of clients, and those of the server that are for one client alone. Knows no socket.
 
-use plexichat::id::{FileId, MessageId, RoomId};
+use plexichat::id::{FileId, MessageId, ReplyId, RoomId};
 use plexichat::message::StoredRow;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,10 @@ pub(super) enum ClientFrame {
     },
     Presence {
         status: Attendance,
+    },
+    /// Ends an assistant's answer early.
+    Cancel {
+        reply_id: ReplyId,
     },
     Ping,
     #[serde(other)]
@@ -114,6 +118,7 @@ mod tests {
     fn frames_of_clients() {
         let room = "01890c6e-8b5a-7cc0-98c4-dc0c0c07398f";
         check(r#"{"type":"ping"}"#, "Ping");
+        check(&format!(r#"{{"type":"cancel","reply_id":"{room}"}}"#), "Cancel");
         check(r#"{"type":"dance","room_id":"x"}"#, "Unknown");
         check(r#"{"type":"presence","status":"away"}"#, "Presence");
         check(r#"{"type":"presence","status":"offline"}"#, "unknown variant");

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::sessions::end_sessions;
 use super::tokens::{end_tokens, insert_token};
 use super::values::{identifier, time, word};
-use super::{Store, Tx};
+use super::{Store, Tx, approvals};
 use crate::store::people::{ChangeError, Credential, NewUser, RegisterError};
 use crate::store::rows::{CreateError, NewToken, Role, User, clean_name};
 use crate::store::{Act, InvitationId};
@@ -335,6 +335,7 @@ impl Store {
             ] {
                 tx.prepare_cached(forget)?.execute([id.as_bytes()])?;
             }
+            approvals::drop_of_person(tx, &id.to_string())?;
             tx.event(&act.event(None, UserDeleted::new(id, act.by().clone())))?;
             let detail = json!({ "name": user.name, "sessions": ended.sessions, "tokens": ended.tokens });
             tx.audit(&act.audit("user.delete", id, detail))?;

@@ -5,6 +5,7 @@ mod access;
 mod accounts;
 mod ai;
 mod alter;
+mod approvals;
 mod audit;
 mod chain;
 mod changes;

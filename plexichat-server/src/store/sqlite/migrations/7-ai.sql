@@ -21,3 +21,18 @@ CREATE TABLE ai_usage (
 CREATE INDEX ai_usage_by_actor ON ai_usage (actor_kind, actor_id, time);
 CREATE INDEX ai_usage_by_room ON ai_usage (room, time) WHERE room IS NOT NULL;
 CREATE INDEX ai_usage_by_time ON ai_usage (time);
+
+-- Leave to call tools: what a person was asked, and how it stands. What was given stays for as long as it is remembered; `request`
+-- is the whole of it as JSON, of which the state and its time are told by these columns.
+CREATE TABLE ai_approvals (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    person_kind TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    decided_at INTEGER,
+    request TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX ai_approvals_by_person ON ai_approvals (person_kind, person_id, state, tool, created_at);
+CREATE INDEX ai_approvals_by_time ON ai_approvals (created_at);
