@@ -518,12 +518,13 @@ ai_usage = "90d"
         "[server.ai]\ndefault_models = [\"ecko/x\", \"echo/\", \"/x\"]\nroom_tokens_per_day = 0\n[server.ai.assistant]\nname = \"my/helper\"\ntools = [\"ecko__count\"]\ntrigger = \"always\"\n[server.retention]\nai_usage = \"12h\"\n",
         &[],
         expect![[r#"
-            plexichat.toml:6:1: /server/ai/assistant/trigger: expected one of `never`, `mention`, `direct`, `every`
+            plexichat.toml:7:1: /server/ai/assistant/trigger: expected one of `mention`, `every`, `off`
             plexichat.toml:3:1: /server/ai/room_tokens_per_day: must be at least 1
-            plexichat.toml:8:1: /server/retention/ai_usage: must be at least a day (quotas count what was asked within 24 hours: `1d` or more)
+            plexichat.toml:9:1: /server/retention/ai_usage: must be at least a day (quotas count what was asked within 24 hours: `1d` or more)
             plexichat.toml:2:19: /server/ai/default_models/0: no plugin of this name is linked into this binary (did you mean `echo`?)
             plexichat.toml:2:29: /server/ai/default_models/1: `echo/` names no model (the provider's plugin and its model, `openai/gpt-5`, or the plugin alone)
             plexichat.toml:2:38: /server/ai/default_models/2: `/x` names no model (the provider's plugin and its model, `openai/gpt-5`, or the plugin alone)
-            plexichat.toml:5:1: /server/ai/assistant/name: this is no name that people can mention (1 to 40 letters, digits, `-` and `_`: `assistant`)"#]],
+            plexichat.toml:6:10: /server/ai/assistant/tools/0: no plugin of this name is linked into this binary (did you mean `echo`?)
+            plexichat.toml:5:1: /server/ai/assistant/name: `my/helper` is no name for an assistant (1 to 40 letters, digits, blanks, `-`, `_`, `.`, with no blank at either end)"#]],
     );
 }
