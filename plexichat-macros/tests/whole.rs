@@ -148,10 +148,8 @@ fn the_descriptor_says_what_was_written() {
     assert_eq!(plugin.commands.iter().map(|command| command.fields).collect::<Vec<_>>(), [&["count", "kind"][..], &[]]);
     assert_eq!(plugin.commands[0].help, "Rolls dice.");
     let tools: Vec<_> = plugin.tools.iter().map(|tool| (tool.name, tool.help, tool.approval.as_str())).collect();
-    let expected = [
-        ("throw", "Throws dice for a model.", "first_use"),
-        ("sides", "Says how many sides a die has.", "never"),
-    ];
+    let expected =
+        [("throw", "Throws dice for a model.", "first_use"), ("sides", "Says how many sides a die has.", "never")];
     assert_eq!(tools, expected);
     assert_eq!((plugin.tools[0].arguments)()["properties"]["count"]["minimum"], 1);
     assert_eq!((plugin.tools[1].arguments)(), json!({ "type": "object", "properties": {} }));

@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::is_plugin_name;
 use crate::problem::Problem;
-use crate::settings::{self, AssistantSettings};
 use crate::tool::{Approval, SEPARATOR};
 
 /// How many messages of the room a model is shown at most, where nothing is said.
@@ -150,20 +149,6 @@ impl AssistantPolicy {
             problem.hint("write `plugin__tool`, or `plugin__*` for all tools of the plugin")
         }));
         problems
-    }
-}
-
-/// What is set for the whole server.
-impl From<&AssistantSettings> for AssistantPolicy {
-    fn from(settings: &AssistantSettings) -> Self {
-        let trigger = match settings.trigger {
-            settings::Trigger::Never => Trigger::Command,
-            settings::Trigger::Mention => Trigger::Mention,
-            settings::Trigger::Direct => Trigger::Direct,
-            settings::Trigger::Every => Trigger::Every,
-        };
-        let AssistantSettings { name, system_prompt, models, .. } = settings.clone();
-        Self { models, name, trigger, system_prompt, ..Self::default() }
     }
 }
 

@@ -518,7 +518,7 @@ ai_usage = "90d"
         "[server.ai]\ndefault_models = [\"ecko/x\", \"echo/\", \"/x\"]\nroom_tokens_per_day = 0\n[server.ai.assistant]\nname = \"my/helper\"\ntools = [\"ecko__count\"]\ntrigger = \"always\"\n[server.retention]\nai_usage = \"12h\"\n",
         &[],
         expect![[r#"
-            plexichat.toml:7:1: /server/ai/assistant/trigger: expected one of `mention`, `every`, `off`
+            plexichat.toml:7:1: /server/ai/assistant/trigger: expected one of `mention`, `direct`, `every`, `command`, `off`
             plexichat.toml:3:1: /server/ai/room_tokens_per_day: must be at least 1
             plexichat.toml:9:1: /server/retention/ai_usage: must be at least a day (quotas count what was asked within 24 hours: `1d` or more)
             plexichat.toml:2:19: /server/ai/default_models/0: no plugin of this name is linked into this binary (did you mean `echo`?)

@@ -142,7 +142,8 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # name = "assistant"
 # system_prompt = "You help the people of this room. Be brief."
 # models = []
-# When it answers beside /ai: where it is mentioned ("mention"), to every message of a person ("every"), or never ("off").
+# When it answers beside /ai: where it is mentioned ("mention"), also to every message of a direct room ("direct"), to every
+# message of a person ("every"), never ("command"), or not even to /ai ("off").
 # trigger = "mention"
 # How many of the room's messages it is shown at most, and how long an answer may be, in tokens.
 # history = 50
