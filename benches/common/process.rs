@@ -83,6 +83,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// One that something else started, with its directory.
+    pub(crate) fn of(child: Child, address: SocketAddr, folder: tempfile::TempDir) -> Self {
+        Self { child, address, ready: Duration::ZERO, folder: Some(folder) }
+    }
+
+    /// What is in a file of its directory.
+    pub(crate) fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.as_ref().unwrap().path().join(name)).unwrap()
+    }
+
     /// The administrator's token; nothing where the server has none.
     pub(crate) fn token(&self) -> String {
         let path = self.folder.as_ref().unwrap().path().join("admin-token");
