@@ -12,6 +12,8 @@ pub(crate) const EXPECTED: &[Descriptor] = &[
     plexichat_local_ai::PLEXICHAT_PLUGIN,
     #[cfg(feature = "moderation")]
     plexichat_moderation::PLEXICHAT_PLUGIN,
+    #[cfg(feature = "openai-gateway")]
+    plexichat_openai_gateway::PLEXICHAT_PLUGIN,
     #[cfg(feature = "word-filter")]
     plexichat_word_filter::PLEXICHAT_PLUGIN,
 ];

@@ -14,6 +14,7 @@ mod cli;
 mod clients;
 mod faults;
 mod files;
+mod gateway;
 mod http;
 mod kill;
 mod lifecycle;

@@ -88,6 +88,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: tests::clamav,
     },
     Suite {
+        name: "gateway",
+        about: "OpenAI's own clients, for Python and for Node, talk through the gateway",
+        needs: &[&need::C_COMPILER, &need::PYTHON, &need::PYTHON_OPENAI, &need::NODE, &need::NODE_OPENAI],
+        long: false,
+        run: tests::gateway,
+    },
+    Suite {
         name: "deny",
         about: "licences, sources and banned crates",
         needs: &[&need::DENY],

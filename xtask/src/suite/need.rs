@@ -92,6 +92,35 @@ pub(super) const CLAMD: Need = Need {
     get: |_| apt(&["clamav-daemon"]),
 };
 
+pub(super) const PYTHON_OPENAI: Need = Need {
+    name: "the Python package `openai`",
+    how: "python3 -m venv target/venv && target/venv/bin/pip install openai",
+    is_there: |workspace| answers(Command::new(python(workspace)).args(["-c", "import openai"])),
+    get: |workspace| {
+        process::run(Command::new("python3").args(["-m", "venv"]).arg(workspace.target.join("venv")))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "openai"];
+        process::run(Command::new(python(workspace)).args(pip))
+    },
+};
+
+pub(super) const NODE: Need = Need {
+    name: "Node and npm",
+    how: "apt-get install nodejs npm",
+    is_there: |_| answers(Command::new("node").arg("--version")) && answers(Command::new("npm").arg("--version")),
+    get: |_| apt(&["nodejs", "npm"]),
+};
+
+pub(super) const NODE_OPENAI: Need = Need {
+    name: "the Node package `openai`",
+    how: "npm install --prefix target/node openai",
+    is_there: |workspace| node_modules(workspace).join("openai").is_dir(),
+    get: |workspace| {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
+        process::run(npm.arg(workspace.target.join("node")).arg("openai"))
+    },
+};
+
 pub(super) const DENY: Need = Need {
     name: "cargo-deny",
     how: "cargo install --locked cargo-deny --root target/tools",
@@ -110,6 +139,11 @@ pub(super) const DENY: Need = Need {
 /// The Python that has the clients.
 pub(super) fn python(workspace: &Workspace) -> PathBuf {
     workspace.target.join("venv/bin/python")
+}
+
+/// Where Node's packages are.
+pub(super) fn node_modules(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("node/node_modules")
 }
 
 /// Where `--setup` puts cargo-deny.

@@ -53,6 +53,10 @@ pub(super) fn clamav(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("clamav::"))
 }
 
+pub(super) fn gateway(session: &Session<'_>) -> Result<()> {
+    run(session, &["--workspace"], Choice::Ignored("gateway::"))
+}
+
 pub(super) fn long(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("long::"))
 }
@@ -76,6 +80,7 @@ fn run(session: &Session<'_>, packages: &[&str], choice: Choice) -> Result<()> {
     };
     cargo.args(packages).args(arguments(nextest, choice, session.filter.as_deref()));
     cargo.env("PLEXICHAT_TEST_PYTHON", need::python(workspace));
+    cargo.env("PLEXICHAT_TEST_NODE_MODULES", need::node_modules(workspace));
     // Built before, with everything else; a test would otherwise build it.
     let fixtures = workspace.target.join("debug").join(FIXTURES);
     if workspace.has_package(FIXTURES) && fixtures.is_file() {
