@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::assistant::command::NAME as RESERVED_COMMAND;
 use crate::descriptor::{Descriptor, Hook};
 use crate::order::{hook_order, start_order};
 use crate::problem::Problem;
@@ -98,6 +99,13 @@ fn clashes(plugins: &[&'static Descriptor]) -> Vec<Problem> {
     let mut owners: BTreeMap<(&str, &str), &Descriptor> = BTreeMap::new();
     let mut problems = Vec::new();
     for plugin in plugins {
+        if plugin.commands.iter().any(|command| command.name == RESERVED_COMMAND) {
+            let message = format!(
+                "crate `{}` and the server itself both have the command `{RESERVED_COMMAND}`",
+                plugin.package.name
+            );
+            problems.push(Problem::new("", message).hint("rename the plugin's command"));
+        }
         let claims = std::iter::once(("name", plugin.name))
             .chain(plugin.commands.iter().map(|command| ("command", command.name)))
             .chain(plugin.emits.iter().map(|event| ("event", *event)))
@@ -133,6 +141,7 @@ fn check_core(plugin: &Descriptor) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::CommandSpec;
     use crate::descriptor::sample::plugin;
 
     fn leak(descriptor: Descriptor) -> &'static Descriptor {
@@ -172,6 +181,11 @@ mod tests {
     fn clashes_name_both_crates() {
         let (one, other) = (leak(plugin("a")), leak(plugin("a")));
         check(clashes(&[one, other]), &["crates `plexichat-test` and `plexichat-test` both have the name `a`"]);
+        let command =
+            CommandSpec { name: "ai", help: "", method: "ai", arguments: || serde_json::json!({}), fields: &[] };
+        let commands: &'static [CommandSpec] = Box::leak(Box::new([command]));
+        let one = leak(Descriptor { commands, ..plugin("a") });
+        check(clashes(&[one]), &["crate `plexichat-test` and the server itself both have the command `ai`"]);
         let emits: &[&str] = &["custom.done"];
         let (one, other) = (leak(Descriptor { emits, ..plugin("a") }), leak(Descriptor { emits, ..plugin("b") }));
         check(

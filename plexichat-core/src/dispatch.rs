@@ -1,7 +1,8 @@
 //! Tells plugins of what is stored: an event, or a message with its events and its command if it is one, whose answer is
 //! tried again where it could not be stored. What keeps the order of a room and knows what is done is the server's outbox.
 
-mod turns;
+mod post;
+pub(crate) mod turns;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,8 +10,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use futures_util::future::{BoxFuture, join};
 
+pub(crate) use self::post::post;
 use self::turns::{Turn, Turns};
 
+use crate::assistant::Assistants;
 use crate::cause::Cause;
 use crate::command::{CommandCall, CommandReply, split};
 use crate::error::ErrorKind;
@@ -21,7 +24,7 @@ use crate::guard::{CallError, PluginHandle};
 use crate::id::{EventId, MessageId};
 use crate::manager::snapshot::Snapshot;
 use crate::message::{Actor, ActorKind, Origin};
-use crate::pipeline::{Delivery, Incoming, Pipeline, Posted, Refusal, Told};
+use crate::pipeline::{Delivery, Incoming, Pipeline, Posted, Told};
 
 /// How often an answer is tried whose scanner is not available. It may be the answer that breaks the scanner, so there is
 /// an end; the waits of [`Retry`] give the scanner about a minute.
@@ -51,6 +54,7 @@ pub struct Dispatcher {
     bus: Bus,
     pipeline: Arc<Pipeline>,
     turns: Turns,
+    assistants: Option<Arc<Assistants>>,
     retry: Retry,
 }
 
@@ -62,16 +66,22 @@ struct Found {
 }
 
 /// The events about one message, by the last byte of their identifiers.
-mod nth {
-    pub(super) const USER_MESSAGE: u8 = 1;
-    pub(super) const MESSAGE_RECEIVED: u8 = 2;
-    pub(super) const COMMAND: u8 = 3;
+pub(crate) mod nth {
+    pub(crate) const USER_MESSAGE: u8 = 1;
+    pub(crate) const MESSAGE_RECEIVED: u8 = 2;
+    pub(crate) const COMMAND: u8 = 3;
 }
 
 impl Dispatcher {
     /// A dispatcher over the plugins that run, the bus, and the road that answers take.
     pub fn new(plugins: Arc<ArcSwap<Snapshot>>, bus: Bus, pipeline: Arc<Pipeline>) -> Self {
-        Self { plugins, bus, pipeline, turns: Turns::default(), retry: Retry::default() }
+        Self { plugins, bus, pipeline, turns: Turns::default(), assistants: None, retry: Retry::default() }
+    }
+
+    /// The same one with assistants that answer people.
+    #[must_use]
+    pub fn with_assistants(self, assistants: Arc<Assistants>) -> Self {
+        Self { assistants: Some(assistants), ..self }
     }
 
     /// The same one with other waits.
@@ -100,7 +110,12 @@ impl Dispatcher {
             // Of what is held back moderators are told by an event of its own, nobody else until one of them releases it;
             // of what was deleted meanwhile there is nothing to tell.
             Told::Message(_) | Told::Released(_) | Told::Nothing => return Box::pin(std::future::ready(())),
-            Told::Event(event) => self.tell(event.clone()).await.into_iter().collect(),
+            Told::Event(event) => {
+                if let Some(assistants) = &self.assistants {
+                    assistants.told(event);
+                }
+                self.tell(event.clone()).await.into_iter().collect()
+            }
         };
         let handled = async move {
             for completion in told {
@@ -108,10 +123,19 @@ impl Dispatcher {
             }
         };
         let found = delivery.message().and_then(|posted| Some((posted.clone(), self.find(posted)?)));
-        let Some((posted, found)) = found else { return Box::pin(handled) };
-        let dispatcher = self.clone();
+        if let Some((posted, found)) = found {
+            let dispatcher = self.clone();
+            return Box::pin(async move {
+                join(dispatcher.command(&posted, found), handled).await;
+            });
+        }
+        let heard = match (&self.assistants, delivery.message()) {
+            (Some(assistants), Some(posted)) => assistants.hear(posted, self.retry).await,
+            _ => None,
+        };
+        let Some(answered) = heard else { return Box::pin(handled) };
         Box::pin(async move {
-            join(dispatcher.command(&posted, found), handled).await;
+            join(answered, handled).await;
         })
     }
 
@@ -253,31 +277,10 @@ impl Dispatcher {
     async fn answer(&self, answer: Incoming, message: MessageId, turn: Turn) {
         let plugin = answer.author.id.clone();
         let mut turn = Some(turn);
-        let (mut wait, mut scanner_wait, mut unscanned) = (self.retry.first, self.retry.scanner, 0);
-        loop {
-            let Err(refusal) = self.pipeline.send(answer.clone()).await else { return };
-            let pause = match &refusal {
-                Refusal::ScannerUnavailable { .. } if unscanned + 1 < SCANNER_TRIES => {
-                    unscanned += 1;
-                    // It may be this answer alone: the plugin's next one in the room does not wait for it.
-                    drop(turn.take());
-                    let pause = scanner_wait.min(self.retry.last);
-                    scanner_wait *= 2;
-                    pause
-                }
-                Refusal::Store(_) | Refusal::TooFast { .. } => {
-                    let pause = wait;
-                    wait = (wait * 2).min(self.retry.last);
-                    if let Refusal::TooFast { retry_after } = refusal { pause.max(retry_after) } else { pause }
-                }
-                // The same answer would be refused again: trying for ever helps nobody.
-                _ => {
-                    tracing::warn!(%plugin, %message, %refusal, "the answer to a command was refused and is given up");
-                    return;
-                }
-            };
-            tracing::debug!(%plugin, %message, %refusal, "the answer to a command could not be stored; trying again");
-            tokio::time::sleep(pause).await;
+        // It may be this answer alone that no scanner can judge: the plugin's next one in the room does not wait for it.
+        let posted = post(&self.pipeline, answer, self.retry, || drop(turn.take())).await;
+        if let Err(refusal) = posted {
+            tracing::warn!(%plugin, %message, %refusal, "the answer to a command was refused and is given up");
         }
     }
 }

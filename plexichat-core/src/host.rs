@@ -85,7 +85,7 @@ impl Host {
         let pipeline = Arc::new(Pipeline::new(Parts {
             plugins: plugins.clone(),
             store: ports.messages.clone(),
-            fanout: ports.fanout,
+            fanout: ports.fanout.clone(),
             outbox: ports.outbox,
             announcer: Arc::new(bus.clone()),
             limits,
@@ -100,8 +100,14 @@ impl Host {
         broker.set_quotas(Quotas::from(&settings.server.ai));
         let default_assistant = settings.server.ai.assistant.clone();
         let assistants = Arc::new(Assistants::new(assistant::Parts {
+            plugins: plugins.clone(),
+            pipeline: pipeline.clone(),
+            broker: broker.clone(),
             store: ports.messages,
             approvals: ports.approvals,
+            pictures: ports.pictures,
+            fanout: ports.fanout,
+            announcer: Arc::new(bus.clone()),
             clock: ports.clock.clone(),
         }));
         assistants.set_default(Some(default_assistant));
@@ -120,7 +126,8 @@ impl Host {
             ai: broker.clone(),
             clock: ports.clock,
         });
-        let dispatcher = Arc::new(Dispatcher::new(plugins.clone(), bus.clone(), pipeline.clone()));
+        let dispatcher = Dispatcher::new(plugins.clone(), bus.clone(), pipeline.clone());
+        let dispatcher = Arc::new(dispatcher.with_assistants(assistants.clone()));
         Self { pipeline, manager, dispatcher, bus, broker, assistants, routes, plugins }
     }
 

@@ -99,8 +99,9 @@ impl Begun {
     /// Cancel safe: it is ready again.
     pub(super) async fn stopped(&self) -> Stop {
         let mut stopped = self.stopped.clone();
-        match stopped.wait_for(Option::is_some).await {
-            Ok(why) => (*why).unwrap_or(Stop::Cancelled),
+        let why = stopped.wait_for(Option::is_some).await.map(|why| *why);
+        match why {
+            Ok(why) => why.unwrap_or(Stop::Cancelled),
             // Its entry is this one's to remove, unless another delivery of the same message took its place.
             Err(_) => std::future::pending().await,
         }

@@ -14,7 +14,7 @@ use crate::cause::Cause;
 use crate::event::Payload;
 use crate::event::catalog::{AiReply, AiReplyFailed};
 use crate::guard::{GuardedStream, PluginHandle};
-use crate::id::PluginName;
+use crate::id::{MessageId, PluginName};
 use crate::message::Actor;
 use crate::pipeline::{Announcer, Cleared, ReplyDelta, ReplyScanner};
 
@@ -80,6 +80,17 @@ impl Answer {
     /// The request's identifier, as in its events.
     pub fn request_id(&self) -> &str {
         self.account.request_id()
+    }
+
+    /// Keeps the event of its end until it is known which message the answer became.
+    pub fn hold(&mut self) {
+        self.account.held = true;
+    }
+
+    /// The answer became this message: tells the event that [`hold`](Self::hold) kept. Without it, it is told when the answer
+    /// is dropped.
+    pub fn became(&mut self, message: Option<MessageId>) {
+        self.account.became(message);
     }
 
     /// Whether any of its text was given out.
@@ -181,6 +192,9 @@ pub(super) struct Account {
     began: Instant,
     output_bytes: usize,
     told: bool,
+    /// Whether the event of its end is kept until its message is known, and the reason of the end meanwhile.
+    held: bool,
+    ended: Option<String>,
 }
 
 impl Account {
@@ -193,7 +207,19 @@ impl Account {
         host: Handle,
     ) -> Self {
         let began = Instant::now();
-        Self { record, provider, cause, announcer, ledger, host, began, output_bytes: 0, told: false }
+        Self {
+            record,
+            provider,
+            cause,
+            announcer,
+            ledger,
+            host,
+            began,
+            output_bytes: 0,
+            told: false,
+            held: false,
+            ended: None,
+        }
     }
 
     pub(super) fn request_id(&self) -> &str {
@@ -223,14 +249,22 @@ impl Account {
     /// It came to an end.
     pub(super) fn finished(&mut self, finish: &str) {
         self.close(finish);
+        self.ended = Some(finish.to_owned());
+        if !self.held {
+            self.became(None);
+        }
+    }
+
+    fn became(&mut self, message: Option<MessageId>) {
+        let Some(finish) = self.ended.take() else { return };
         let record = &self.record;
         self.announce(AiReply::new(
             record.request_id.clone(),
-            None,
+            message,
             record.model.clone(),
             record.usage.input_tokens,
             record.usage.output_tokens,
-            finish.to_owned(),
+            finish,
             record.latency_ms,
             record.first_delta_ms.unwrap_or(record.latency_ms),
         ));
@@ -273,5 +307,6 @@ impl Drop for Account {
         if !self.told {
             self.finished(FinishReason::Cancelled.as_str());
         }
+        self.became(None);
     }
 }

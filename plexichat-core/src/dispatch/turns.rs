@@ -12,7 +12,7 @@ type Key = (RoomId, PluginName);
 
 /// The lines in which commands wait. Cheap to clone; all clones are one.
 #[derive(Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<Lines>>);
+pub(crate) struct Turns(Arc<Mutex<Lines>>);
 
 #[derive(Default)]
 struct Lines {
@@ -24,7 +24,7 @@ struct Lines {
 
 impl Turns {
     /// The place behind everyone who took one for this room and plugin.
-    pub(super) fn take(&self, room: RoomId, plugin: PluginName) -> Turn {
+    pub(crate) fn take(&self, room: RoomId, plugin: PluginName) -> Turn {
         let (free, freed) = oneshot::channel();
         let key = (room, plugin);
         let mut lines = self.lines();
@@ -42,7 +42,7 @@ impl Turns {
 }
 
 /// A place in a line. Dropped, the next one comes.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     turns: Turns,
     key: Key,
     number: u64,
@@ -53,7 +53,7 @@ pub(super) struct Turn {
 
 impl Turn {
     /// Waits until all before it are gone.
-    pub(super) async fn come(&mut self) {
+    pub(crate) async fn come(&mut self) {
         if let Some(before) = &mut self.before {
             let _ = before.await;
         }

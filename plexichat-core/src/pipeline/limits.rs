@@ -103,9 +103,9 @@ impl Limiter {
         Ok(problems)
     }
 
-    /// Whether the actor may post now. What a plugin says because of something is not counted: its cause was.
+    /// Whether the actor may post now. What a plugin or a model says because of something is not counted: its cause was.
     pub(super) fn check_rate(&self, incoming: &Incoming) -> Result<(), Refusal> {
-        if incoming.author.kind == ActorKind::Plugin && incoming.cause_depth > 0 {
+        if matches!(incoming.author.kind, ActorKind::Plugin | ActorKind::Ai) && incoming.cause_depth > 0 {
             return Ok(());
         }
         self.check_actor(&incoming.author, incoming.room_id)
