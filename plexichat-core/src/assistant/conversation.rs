@@ -48,7 +48,7 @@ impl Conversation<'_> {
     /// The turns: the system prompt, as much of the history as fits, the newest of it, and the question.
     pub(super) fn turns(&self) -> Vec<Turn> {
         let people: BTreeSet<(&str, &str)> =
-            self.history.iter().filter(|row| row.author.kind != ActorKind::Ai).map(|row| of(&row.author)).collect();
+            self.history.iter().filter(|row| row.author.kind == ActorKind::User).map(|row| of(&row.author)).collect();
         let several = people.iter().any(|person| *person != of(self.asker));
         let system = Turn::system(self.system());
         let question = self.turn(self.asker, self.question, self.attachments, several);
@@ -88,7 +88,9 @@ impl Conversation<'_> {
     fn turn(&self, author: &Actor, text: &str, attachments: &[Attachment], several: bool) -> Turn {
         let role = if author.kind == ActorKind::Ai { TurnRole::Assistant } else { TurnRole::User };
         let mut parts = Vec::new();
-        let mut said = match several && role == TurnRole::User {
+        // What is no person is always named: it is none of those who talk.
+        let named = role == TurnRole::User && (several || author.kind != ActorKind::User);
+        let mut said = match named {
             true => format!("{}: {text}", author.name),
             false => text.to_owned(),
         };

@@ -9,6 +9,8 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Notify, watch};
 
+use super::frames::SeenReply;
+use crate::assistant::ReplyFrame;
 use crate::dispatch::{Dispatcher, Retry};
 use crate::message::StoredRow;
 use crate::pipeline::{Change, ChangeRow, Delivery, Fanout, Message, Outbox, Stored};
@@ -35,6 +37,7 @@ pub(super) struct Ends {
     added: Notify,
     delivered: Mutex<Vec<Arc<StoredRow>>>,
     changes: Mutex<Vec<ChangeRow>>,
+    replies: Mutex<Vec<SeenReply>>,
     progress: watch::Sender<Progress>,
 }
 
@@ -53,6 +56,11 @@ impl Ends {
     /// What listeners were told that befell messages.
     pub(super) fn changes(&self) -> Vec<ChangeRow> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What listeners were told of answers on their way.
+    pub(super) fn replies(&self) -> Vec<SeenReply> {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells plugins of messages for ever: as the server's outbox does, the next one as soon as one is handed over.
@@ -91,6 +99,10 @@ impl Fanout for Ends {
 
     fn changed(&self, change: &Change) {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change.row().clone());
+    }
+
+    fn deliver_delta(&self, frame: &ReplyFrame) {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner).push(SeenReply::of(frame));
     }
 }
 

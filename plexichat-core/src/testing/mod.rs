@@ -9,6 +9,7 @@ pub mod disk;
 mod ends;
 mod fault;
 mod files;
+mod frames;
 mod host;
 pub mod http;
 pub mod logs;
@@ -20,6 +21,7 @@ use std::future::Future;
 
 pub use clock::TestClock;
 pub use fault::Fault;
+pub use frames::{SeenReply, SeenStep};
 pub use host::TestHost;
 pub use replies::Heard;
 pub use running::{RunningPlugin, Typed};

@@ -12,6 +12,7 @@ use super::bench::Bench;
 use super::clock::TestClock;
 use super::disk::TestDisk;
 use super::ends::{Ends, RETRY};
+use super::frames::SeenReply;
 use super::http::RecordingHttp;
 use super::sockets::RecordingSockets;
 use crate::catalog::Catalog;
@@ -130,6 +131,31 @@ impl<P: Registered> RunningPlugin<P> {
             let why = self.last_error().map_or_else(String::new, |error| format!("; the last error: {error:?}"));
             format!("plugin `{}` gave no answer to {text:?}{why}", self.name).into()
         })
+    }
+
+    /// What listeners of the room were told of answers on their way, so far.
+    pub fn replies(&self) -> Vec<SeenReply> {
+        self.ends.replies()
+    }
+
+    /// Waits for a step of an answer of which this is true; gives the first one, also where it was seen before.
+    ///
+    /// # Errors
+    /// Where none comes in time.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn reply(&self, wanted: impl Fn(&SeenReply) -> bool) -> TestResult<SeenReply> {
+        let began = std::time::Instant::now();
+        loop {
+            if let Some(seen) = self.ends.replies().into_iter().find(&wanted) {
+                return Ok(seen);
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(format!("no such step of an answer was seen; there were: {:?}", self.replies()).into());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Waits until plugins were told of every message and are done with it.
