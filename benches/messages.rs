@@ -92,13 +92,19 @@ fn main() -> ExitCode {
     let servers = [
         (
             "no plugin enabled",
-            Start::bundle(&format!("{UNLIMITED}{}", plugins(&["echo", "moderation", "word-filter"], "enabled = false"))),
+            Start::bundle(&format!(
+                "{UNLIMITED}{}",
+                plugins(&["echo", "moderation", "word-filter"], "enabled = false")
+            )),
             "",
         ),
         ("default bundle", Start::bundle(UNLIMITED), ""),
         (
             "default bundle, inline",
-            Start::bundle(&format!("{UNLIMITED}{}", plugins(&["echo", "moderation", "word-filter"], "isolation = \"inline\""))),
+            Start::bundle(&format!(
+                "{UNLIMITED}{}",
+                plugins(&["echo", "moderation", "word-filter"], "isolation = \"inline\"")
+            )),
             "",
         ),
         ("ten listeners, inline", listening("inline"), ">= 0.85"),

@@ -30,7 +30,11 @@ async fn post(client: &Client, room: &str, text: &str) -> (u16, Value) {
 #[track_caller]
 fn refused((status, body): (u16, Value), detector: &str) {
     let error = &body["error"];
-    assert_eq!((status, &error["code"], &error["details"][0]["message"]), (422, &json!("rejected"), &json!(detector)), "{body}");
+    assert_eq!(
+        (status, &error["code"], &error["details"][0]["message"]),
+        (422, &json!("rejected"), &json!(detector)),
+        "{body}"
+    );
     assert!(error["hint"].is_string(), "{body}");
 }
 
@@ -45,7 +49,9 @@ async fn as_it_comes_secrets_stay_out_and_cards_are_redacted() {
     assert_eq!(texts, [redacted]);
 
     // Everything else is as if it was not there.
-    for text in ["ada@lovelace.org, +49 30 901820", "see https://example.org/a?b=c", "order 4029357733", "ok", "ok", "ok"] {
+    for text in
+        ["ada@lovelace.org, +49 30 901820", "see https://example.org/a?b=c", "order 4029357733", "ok", "ok", "ok"]
+    {
         assert_eq!(post(&client, &room, text).await.1["text"], text);
     }
     let log = server.stderr();

@@ -11,6 +11,8 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use plexichat::Descriptor;
+use plexichat::ai::{AiError, AiErrorKind, AiRequest, AiStream, EmbedRequest, Embeddings, Model};
+use plexichat::capability::ai::{AiCall, AiPort};
 use plexichat::capability::chat::{ChatPort, Post};
 use plexichat::capability::clock::Clock;
 use plexichat::capability::files::{FileInfo, FilesError, FilesPort, ListLimits, OpenFile};
@@ -29,6 +31,7 @@ use plexichat::message::{ActorKind, StoredRow, Time};
 use plexichat::settings::{IsolationLevel, PluginSettings, Settings};
 use plexichat::store::memory::MemoryStore;
 use plexichat::store::{PluginRecord, PluginStore};
+use serde_json::{Value, json};
 
 /// A plugin with one handler that does next to nothing.
 mod listener {
@@ -97,21 +100,31 @@ pub(crate) struct Running {
 
 /// Starts so many listeners. Must be called on a runtime.
 pub(crate) async fn start(count: usize, isolation: IsolationLevel) -> Running {
-    let store = Arc::new(MemoryStore::new());
-    let mut settings = Settings::default();
-    let mut linked: Vec<&'static Descriptor> = Vec::new();
-    for number in 0..count {
+    let listener = |number: usize| -> Linked {
         // As long as the program lives, like a linked plugin's.
         let name: &'static str = Box::leak(format!("listener-{number}").into_boxed_str());
-        let descriptor: &'static Descriptor = Box::leak(Box::new(Descriptor { name, ..listener::PLEXICHAT_PLUGIN }));
+        let descriptor = Descriptor { name, ..listener::PLEXICHAT_PLUGIN };
+        (Box::leak(Box::new(descriptor)), json!({}))
+    };
+    start_linked((0..count).map(listener).collect(), isolation).await
+}
+
+/// A plugin and its configuration.
+pub(crate) type Linked = (&'static Descriptor, Value);
+
+/// Starts these plugins, with everything granted that they ask for. Must be called on a runtime.
+pub(crate) async fn start_linked(linked: Vec<Linked>, isolation: IsolationLevel) -> Running {
+    let store = Arc::new(MemoryStore::new());
+    let mut settings = Settings::default();
+    for (descriptor, config) in &linked {
         let mut setting = PluginSettings::default();
         setting.grant = Some(descriptor.permission_set());
         setting.isolation = isolation;
         settings.plugins.insert(descriptor.plugin_name(), setting);
-        store.save_plugin(record(descriptor)).await.unwrap();
-        linked.push(descriptor);
+        store.save_plugin(record(descriptor, config.clone())).await.unwrap();
     }
-    let catalog = Catalog::of(&linked).unwrap();
+    let descriptors: Vec<&'static Descriptor> = linked.iter().map(|(descriptor, _)| *descriptor).collect();
+    let catalog = Catalog::of(&descriptors).unwrap();
     let plugins = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
     let bus = Bus::new(plugins.clone());
     let manager = PluginManager::new(ManagerParts {
@@ -126,21 +139,37 @@ pub(crate) async fn start(count: usize, isolation: IsolationLevel) -> Running {
         sockets: Arc::new(Nowhere),
         files: Arc::new(Nowhere),
         chat: Arc::new(Nowhere),
+        ai: Arc::new(Nowhere),
         clock: Arc::new(MachineClock),
     });
     manager.start_all().await.unwrap();
     let running = plugins.load_full();
     let handles: Vec<_> = running.plugins().cloned().collect();
-    assert_eq!(handles.len(), count, "{:?}", manager.list());
+    assert_eq!(handles.len(), linked.len(), "{:?}", manager.list());
     Running { bus, handles, _manager: manager }
 }
 
-fn record(descriptor: &Descriptor) -> PluginRecord {
-    PluginRecord { enabled: true, ..PluginRecord::new(descriptor.plugin_name(), descriptor.package.version) }
+fn record(descriptor: &Descriptor, config: Value) -> PluginRecord {
+    PluginRecord { enabled: true, config, ..PluginRecord::new(descriptor.plugin_name(), descriptor.package.version) }
 }
 
-/// Ports that no listener uses.
+/// Ports that nothing under test uses.
 struct Nowhere;
+
+#[async_trait]
+impl AiPort for Nowhere {
+    async fn models(&self, _: &PluginName) -> Result<Vec<Model>, AiError> {
+        Ok(Vec::new())
+    }
+
+    async fn stream(&self, _: &PluginName, call: AiCall<AiRequest>) -> Result<AiStream, AiError> {
+        Err(AiError::new(AiErrorKind::ModelNotFound, call.request.model))
+    }
+
+    async fn embed(&self, _: &PluginName, call: AiCall<EmbedRequest>) -> Result<Embeddings, AiError> {
+        Err(AiError::new(AiErrorKind::ModelNotFound, call.request.model))
+    }
+}
 
 #[async_trait]
 impl SocketPort for Nowhere {
