@@ -229,6 +229,7 @@ impl<'a> MessageView<'a> {
             origin: Origin::Plugin,
             reply_to: None,
             edit_of: None,
+            prompt: false,
             attachments: &[],
         }
     }

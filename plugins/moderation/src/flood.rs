@@ -76,8 +76,8 @@ impl Flood {
     /// is counted, and a message once: an edit and a second look at the same message are no new message.
     pub(crate) fn look(&mut self, message: &MessageView<'_>, plain: &str, now: Time) -> Option<Broken> {
         let is_person = matches!(message.author.kind, ActorKind::User | ActorKind::Webhook);
-        // What is asked of a model outside of rooms floods none.
-        if !is_person || message.edit_of.is_some() || message.origin == Origin::Openai {
+        // A question to a model brings the whole conversation along each time, and floods no room.
+        if !is_person || message.edit_of.is_some() || message.prompt {
             return None;
         }
         let (now, id) = (now.as_micros(), message.id);

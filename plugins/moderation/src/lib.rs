@@ -80,8 +80,7 @@ impl Security for Moderation {
         }
         self.add_links(text.plain(), &mut objections);
         // What is refused anyway is not counted: nobody reads it.
-        // A question to a model brings the whole conversation along each time, and floods nobody.
-        if !message.prompt && objections.iter().all(|objection| objection.measure != Measure::Reject) {
+        if objections.iter().all(|objection| objection.measure != Measure::Reject) {
             self.add_flood(message, text.plain(), &mut objections);
         }
         Ok(verdict(&objections))
