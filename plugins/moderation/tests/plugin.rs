@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plexichat::message::{Actor, MessageState, Origin};
-use plexichat::pipeline::{Edit, Incoming, Refusal};
+use plexichat::pipeline::{Edit, Incoming, Refusal, ReplyAbout};
 use plexichat::prelude::*;
 use plexichat::testing::{Fault, RunningPlugin, TestHost, TestResult};
 use plexichat_moderation::Moderation;
@@ -230,6 +230,51 @@ async fn models_may_not_say_what_people_may_not_post() -> TestResult {
     let running = plugin.plugin()?;
     let verdict = running.scan_reply(&ReplyView::new(&model, &asker, &token(), 0)).await?;
     assert!(matches!(verdict, Verdict::Flag(_)), "{verdict:?}");
+    Ok(())
+}
+
+/// What is shown of an answer that comes in pieces of so many characters, and what ended it.
+async fn shown(
+    plugin: &RunningPlugin<Moderation>,
+    answer: &str,
+    piece: usize,
+) -> TestResult<(String, Option<Refusal>)> {
+    let about = ReplyAbout {
+        author: Actor::plugin("model"),
+        asked_by: plugin.actor("ada"),
+        room_id: Some(plugin.room()),
+        origin: Origin::Rest,
+    };
+    let mut scanner = plugin.host().pipeline.reply_scanner(about).await?;
+    let mut shown = String::new();
+    let characters: Vec<char> = answer.chars().collect();
+    for piece in characters.chunks(piece) {
+        match scanner.push(&piece.iter().collect::<String>()).await {
+            Ok(delta) => shown.extend(delta.iter().map(|delta| delta.text())),
+            Err(refusal) => return Ok((shown, Some(refusal))),
+        }
+    }
+    match scanner.finish().await {
+        Ok(delta) => shown.extend(delta.iter().map(|delta| delta.text())),
+        Err(refusal) => return Ok((shown, Some(refusal))),
+    }
+    Ok((shown, None))
+}
+
+#[plexichat::test]
+async fn an_answer_ends_before_any_of_a_secret_is_shown() -> TestResult {
+    let plugin = with(json!({})).await?;
+    let words = "Here is what I know of it, in many words. ".repeat(12);
+    for piece in [1, 5, 64, 4000] {
+        for secret in [token(), CARD.to_owned(), IBAN.to_owned()] {
+            let (shown, refusal) = shown(&plugin, &format!("{words}{secret}, and more. {words}"), piece).await?;
+            assert!(matches!(refusal, Some(Refusal::Rejected { .. })), "{piece}: {refusal:?}");
+            assert!(words.starts_with(&shown), "{piece}: {shown:?}");
+        }
+        assert_eq!(shown(&plugin, &words, piece).await?, (words.clone(), None));
+    }
+    let (shown, _) = shown(&plugin, &format!("{words}{}", token()), 5).await?;
+    assert!(shown.len() > 200, "people see the beginning of a long answer before its end: {shown:?}");
     Ok(())
 }
 
