@@ -123,6 +123,11 @@ fn what_is_masked() {
 }
 
 #[test]
+fn ai() {
+    transcript("ai.md", &Setup::new().start());
+}
+
+#[test]
 fn plugins() {
     transcript("plugins.md", &Setup::new().start());
 }

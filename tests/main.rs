@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod ai;
 mod antivirus;
 mod api;
 mod bad_start;
@@ -19,6 +20,7 @@ mod http;
 mod kill;
 mod lifecycle;
 mod live;
+mod logins;
 mod long;
 mod message;
 mod messages;

@@ -111,6 +111,8 @@ pub struct File<S> {
     meta: Arc<FileMeta>,
     state: FileState,
     findings: Vec<(PluginName, Finding)>,
+    /// How long the slowest scanner took: they look at a file side by side.
+    scan_time_ms: Option<u64>,
     events: Vec<Event>,
     stage: PhantomData<S>,
 }
@@ -118,7 +120,7 @@ pub struct File<S> {
 impl File<Spooled> {
     fn new(meta: Arc<FileMeta>) -> Self {
         let (findings, events) = (Vec::new(), Vec::new());
-        Self { meta, state: FileState::Pending, findings, events, stage: PhantomData }
+        Self { meta, state: FileState::Pending, findings, scan_time_ms: None, events, stage: PhantomData }
     }
 
     /// What the scanners' report makes of it, or why it is not kept at all.
@@ -138,6 +140,7 @@ impl File<Spooled> {
             }
         };
         let id = meta.id.to_string();
+        let scan_time_ms = scans.iter().map(|scan| scan.milliseconds).max();
         for scan in scans {
             let (word, threats) = (scan.verdict.to_owned(), scan.threats);
             self.tell(FileScanned::new(id.clone(), scan.plugin, word, threats, scan.milliseconds));
@@ -154,7 +157,7 @@ impl File<Spooled> {
                 self.tell(FileUploaded::new(id, name, meta.size, declared, mime, sha256, word));
             }
         }
-        Ok(File { meta, state, findings, events: self.events, stage: PhantomData })
+        Ok(File { meta, state, findings, scan_time_ms, events: self.events, stage: PhantomData })
     }
 
     fn tell<P: Payload>(&mut self, payload: P) {
@@ -175,6 +178,11 @@ impl File<Cleared> {
     /// What scanners found: the plugin and its finding.
     pub fn findings(&self) -> &[(PluginName, Finding)] {
         &self.findings
+    }
+
+    /// How long scanners looked at it, in milliseconds; nothing where none had a word to say.
+    pub fn scan_time_ms(&self) -> Option<u64> {
+        self.scan_time_ms
     }
 
     /// What plugins are to be told of it, in the transaction that keeps it.

@@ -169,6 +169,9 @@ async fn decide(client: &Client, id: ApprovalId, approve: bool, output: &mut Out
 }
 
 fn models(list: &Value) -> String {
+    if list["models"].as_array().is_none_or(Vec::is_empty) {
+        return "there are none: no AI provider runs (`plexichat plugin list` shows those that are linked)".to_owned();
+    }
     let row = |model: &Value| {
         let can = ["chat", "tools", "images", "embeddings"];
         let can: Vec<&str> = can.into_iter().filter(|name| model["abilities"][*name] == true).collect();

@@ -334,7 +334,28 @@ async fn running(arguments: &DoctorArgs, data_dir: &Path) -> Vec<Finding> {
             findings.push(Finding::warning("plugins", failure.message(), next));
         }
     }
+    // Where it may not be asked, the plugins told why.
+    if let Ok(list) = client.get("/api/v1/ai/models").await {
+        findings.extend(models(&list));
+    }
     findings
+}
+
+/// Whether there are models where somebody counts on them.
+fn models(list: &Value) -> Vec<Finding> {
+    const CHECK: &str = "AI";
+    let names: Vec<String> = list["models"].as_array().into_iter().flatten().map(|model| cell(model, "id")).collect();
+    let wanted: Vec<&str> = list["default_models"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let is_there = |wanted: &str| names.iter().any(|name| name == wanted || name.split('/').next() == Some(wanted));
+    let missing: Vec<&str> = wanted.iter().copied().filter(|wanted| !is_there(wanted)).collect();
+    if names.is_empty() && wanted.is_empty() {
+        return Vec::new();
+    }
+    if missing.is_empty() {
+        return vec![Finding::good(CHECK, format!("{} models can be asked", names.len()))];
+    }
+    let next = "`plexichat ai models` lists those that there are; a provider may not run, or its key may be wrong";
+    vec![Finding::warning(CHECK, format!("{} of server.ai.default_models is not there", missing.join(", ")), next)]
 }
 
 /// A plugin that does not do what it should.
@@ -363,6 +384,22 @@ fn plugin(plugin: &Value) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check_models(models: Value, wanted: Value, expected: &[(Grade, &str)]) {
+        let list = json!({ "models": models, "default_models": wanted });
+        let found: Vec<_> = super::models(&list).into_iter().map(|found| (found.grade, found.message)).collect();
+        assert_eq!(found, expected.iter().map(|(grade, words)| (*grade, (*words).to_owned())).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn default_models_are_looked_for() {
+        let there = json!([{ "id": "openai/a" }, { "id": "openai/b" }]);
+        check_models(json!([]), json!([]), &[]);
+        check_models(there.clone(), json!(["openai", "openai/b"]), &[(Grade::Good, "2 models can be asked")]);
+        let missing = [(Grade::Warning, "openai/c, echo of server.ai.default_models is not there")];
+        check_models(there, json!(["openai/c", "openai", "echo"]), &missing);
+    }
 
     #[test]
     fn space_is_graded() {

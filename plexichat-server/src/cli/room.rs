@@ -68,6 +68,8 @@ enum RoomCommand {
     /// Show or change what holds in a room beyond what holds everywhere.
     #[command(
         after_help = "Examples:\n  plexichat room policy general\n  plexichat room policy news --posting moderators\n  \
+                            plexichat room policy general --assistant openai/gpt-5 --assistant anthropic --trigger every\n  \
+                            plexichat room policy general --system-prompt 'Be brief.' --tool weather__forecast\n  \
                             plexichat room policy general --assistant none --require word-filter"
     )]
     Policy {
@@ -76,13 +78,82 @@ enum RoomCommand {
         /// Who may post of those who may read.
         #[arg(long, value_enum)]
         posting: Option<PostingArg>,
-        /// The AI provider's plugin that answers there; `none` for none.
-        #[arg(long, value_name = "PLUGIN")]
-        assistant: Option<String>,
+        #[command(flatten)]
+        assistant: AssistantArgs,
         /// A scanner without whose word nothing is stored there; may be given several times; `none` for none.
         #[arg(long = "require", value_name = "PLUGIN")]
         scanners: Vec<String>,
     },
+}
+
+/// What is said of a room's assistant. What is not given stays as it is.
+#[derive(Debug, Args)]
+struct AssistantArgs {
+    /// A model of the room's assistant, as `plugin/model`, or a plugin for its first one; given several times, they are asked in
+    /// this order until one answers; `default` for the server's default ones, `none` for no assistant of the room's own.
+    #[arg(long, value_name = "MODEL")]
+    assistant: Vec<String>,
+    /// The name that the assistant writes under and is mentioned by.
+    #[arg(long, value_name = "NAME")]
+    assistant_name: Option<String>,
+    /// When the assistant answers beside `/ai`.
+    #[arg(long, value_enum)]
+    trigger: Option<TriggerArg>,
+    /// What the assistant is told before the room's messages; empty for nothing.
+    #[arg(long, value_name = "TEXT")]
+    system_prompt: Option<String>,
+    /// How many of the room's messages the assistant is shown at most.
+    #[arg(long, value_name = "MESSAGES")]
+    history: Option<u32>,
+    /// A tool that the assistant may call, as `plugin__tool`, or `plugin__*` for all that a plugin has; may be given several
+    /// times; `none` for none.
+    #[arg(long = "tool", value_name = "TOOL")]
+    tools: Vec<String>,
+    /// How long the assistant's answer may be, in tokens.
+    #[arg(long, value_name = "TOKENS")]
+    max_output_tokens: Option<u32>,
+}
+
+/// When an assistant answers.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TriggerArg {
+    /// Where it is mentioned.
+    Mention,
+    /// Where it is mentioned, and to every message of a direct room.
+    Direct,
+    /// To every message of a person.
+    Every,
+    /// Only to `/ai`.
+    Command,
+    /// Never, not even to `/ai`.
+    Off,
+}
+
+impl AssistantArgs {
+    /// Puts what is given into the policy's assistant, and leaves the rest.
+    fn put_into(self, assistant: &mut Value) {
+        if self.assistant == ["none"] {
+            *assistant = Value::Null;
+            return;
+        }
+        let mut given = Vec::new();
+        if !self.assistant.is_empty() {
+            given.push(("models", json!(if self.assistant == ["default"] { Vec::new() } else { self.assistant })));
+        }
+        if !self.tools.is_empty() {
+            given.push(("tools", json!(if self.tools == ["none"] { Vec::new() } else { self.tools })));
+        }
+        given.extend(self.assistant_name.map(|name| ("name", json!(name))));
+        given.extend(self.trigger.map(|trigger| ("trigger", json!(word(&trigger)))));
+        given.extend(
+            self.system_prompt.map(|text| ("system_prompt", if text.is_empty() { Value::Null } else { json!(text) })),
+        );
+        given.extend(self.history.map(|history| ("history", json!(history))));
+        given.extend(self.max_output_tokens.map(|tokens| ("max_output_tokens", json!(tokens))));
+        for (name, value) in given {
+            assistant[name] = value;
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -185,9 +256,7 @@ pub(super) async fn run(arguments: RoomArgs, output: &mut Output) -> Result<(), 
             if let Some(posting) = posting {
                 policy["posting"] = word(&posting);
             }
-            if let Some(assistant) = assistant {
-                policy["assistant"] = if assistant == "none" { Value::Null } else { assistant.into() };
-            }
+            assistant.put_into(&mut policy["assistant"]);
             if !scanners.is_empty() {
                 policy["required_scanners"] = json!(if scanners == ["none"] { Vec::new() } else { scanners });
             }
@@ -287,9 +356,34 @@ fn policy_lines(policy: &Value) -> [(&'static str, String); 3] {
         policy["required_scanners"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     [
         ("posting", cell(policy, "posting")),
-        ("assistant", cell(policy, "assistant")),
+        ("assistant", assistant_shown(&policy["assistant"])),
         ("scanners", if scanners.is_empty() { "-".to_owned() } else { scanners.join(", ") }),
     ]
+}
+
+/// `helper (openai/gpt-5, anthropic), every message, tools weather__forecast`.
+fn assistant_shown(assistant: &Value) -> String {
+    if assistant.is_null() {
+        return "-".to_owned();
+    }
+    let models = match cell(assistant, "models").as_str() {
+        "-" => "default models".to_owned(),
+        models => models.to_owned(),
+    };
+    let when = match assistant["trigger"].as_str() {
+        Some("every") => "every message",
+        Some("direct") => "mentions and direct rooms",
+        Some("command") => "/ai only",
+        Some("off") => "off",
+        _ => "mentions",
+    };
+    let mut text = format!("{} ({models}), {when}", cell(assistant, "name"));
+    let tools = assistant["tools"].as_array().into_iter().flatten();
+    let tools: Vec<String> = tools.map(|tool| cell(tool, "name")).collect();
+    if !tools.is_empty() {
+        text.push_str(&format!(", tools {}", tools.join(", ")));
+    }
+    text
 }
 
 /// Every page of a list.
@@ -329,6 +423,31 @@ mod tests {
         let room = json!({ "name": null, "people": [{ "name": "ann" }, { "name": "bob" }] });
         assert_eq!(name(&room), "ann, bob");
         assert_eq!(name(&json!({ "name": "lobby" })), "lobby");
+    }
+
+    #[test]
+    fn an_assistant_keeps_what_is_not_given() {
+        let args = |assistant: &[&str], tools: &[&str], trigger| AssistantArgs {
+            assistant: assistant.iter().map(|model| (*model).to_owned()).collect(),
+            assistant_name: None,
+            trigger,
+            system_prompt: None,
+            history: None,
+            tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
+            max_output_tokens: None,
+        };
+        let mut assistant = Value::Null;
+        args(&[], &[], None).put_into(&mut assistant);
+        assert_eq!(assistant, Value::Null);
+        args(&["a/b", "c"], &["w__x"], None).put_into(&mut assistant);
+        args(&[], &["none"], Some(TriggerArg::Every)).put_into(&mut assistant);
+        assert_eq!(assistant, json!({ "models": ["a/b", "c"], "tools": [], "trigger": "every" }));
+        args(&["default"], &[], None).put_into(&mut assistant);
+        assert_eq!(assistant["models"], json!([]));
+        assistant["name"] = "helper".into();
+        assert_eq!(assistant_shown(&assistant), "helper (default models), every message");
+        args(&["none"], &[], None).put_into(&mut assistant);
+        assert_eq!(assistant_shown(&assistant), "-");
     }
 
     #[test]

@@ -84,6 +84,9 @@ pub(crate) struct FileInfo {
     /// `clean`; `unscanned` where a scanner could not say and lets pass; `pending` until it can; `quarantined` until a
     /// moderator has looked.
     state: FileState,
+    /// What scanners say of it, once they all did; missing where none looked at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scan: Option<FileScan>,
     /// When it was stored.
     created_at: Time,
     /// When it is removed, unless it hangs on a message by then.
@@ -92,6 +95,34 @@ pub(crate) struct FileInfo {
     /// The message that it hangs on.
     #[serde(skip_serializing_if = "Option::is_none")]
     message_id: Option<MessageId>,
+}
+
+/// What scanners say of a file.
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct FileScan {
+    /// Whether none has anything against it.
+    safe: bool,
+    /// The threats by name; a code of the scanner's where it has no name for one.
+    threats: Vec<String>,
+    /// How long they looked at it, in seconds.
+    scan_time: f64,
+}
+
+impl FileScan {
+    fn of(row: &FileRow) -> Option<Self> {
+        let safe = match row.state {
+            FileState::Clean => true,
+            FileState::Quarantined => false,
+            // Somebody's word is missing.
+            _ => return None,
+        };
+        // What was flagged and let through is no threat.
+        let threats = row.findings.iter().filter(|_| !safe).flat_map(|(_, finding)| match finding.threats.as_slice() {
+            [] => vec![finding.code.clone()],
+            named => named.to_vec(),
+        });
+        Some(Self { safe, threats: threats.collect(), scan_time: row.scan_time_ms? as f64 / 1e3 })
+    }
 }
 
 /// One's own files.
@@ -136,6 +167,7 @@ pub(crate) struct HeldFor {
 
 impl From<FileRow> for FileInfo {
     fn from(row: FileRow) -> Self {
+        let scan = FileScan::of(&row);
         let FileRow { meta, state, created_at, expires_at, message, .. } = row;
         Self {
             id: meta.id,
@@ -147,6 +179,7 @@ impl From<FileRow> for FileInfo {
             mime_declared: meta.mime_declared,
             sha256: meta.sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
             state,
+            scan,
             created_at,
             expires_at,
             message_id: message.map(|(id, _)| id),

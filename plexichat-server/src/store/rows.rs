@@ -119,9 +119,29 @@ pub struct HeldMessage {
     pub message: StoredRow,
     /// What scanners found; `scanner_unavailable` where one failed.
     pub findings: Vec<HeldFinding>,
+    /// The same in short.
+    #[serde(default)]
+    pub scan: MessageScan,
     /// Its place among all messages.
     #[serde(skip)]
     pub number: u64,
+}
+
+/// What scanners say of a message that is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct MessageScan {
+    /// Whether none has anything against it.
+    pub safe: bool,
+    /// How sure the surest of them is, from 0 to 1; 0 where the scanner failed whose word is missing.
+    pub confidence: f32,
+}
+
+impl MessageScan {
+    /// What these findings say of a message that is held back for them.
+    pub(crate) fn held(findings: &[(PluginName, Finding)]) -> Self {
+        let sure = findings.iter().filter(|(_, finding)| finding.code != "scanner_unavailable");
+        Self { safe: false, confidence: sure.map(|(_, finding)| finding.confidence).fold(0.0, f32::max) }
+    }
 }
 
 /// What one scanner found.

@@ -31,6 +31,8 @@ pub struct FileRow {
     pub state: FileState,
     /// What scanners found.
     pub findings: Vec<(plexichat::id::PluginName, Finding)>,
+    /// How long scanners looked at it, in milliseconds, where any had a word to say.
+    pub scan_time_ms: Option<u64>,
     /// When it was stored.
     pub created_at: Time,
     /// When it is removed, where it hangs on nothing.
@@ -43,7 +45,7 @@ pub struct FileRow {
 const COLUMNS: &str =
     "files.id, rooms.id, files.user_id, coalesce(users.name, 'deleted'), files.name, size, mime_sniffed,
                        mime_declared, sha256, files.state, files.findings, files.created_at, expires_at, messages.id,
-                       messages.state";
+                       messages.state, files.scan_ms";
 const TABLES: &str = "files JOIN rooms ON rooms.number = files.room LEFT JOIN users ON users.id = files.user_id
                       LEFT JOIN messages ON messages.number = files.message";
 
@@ -58,6 +60,7 @@ impl Store {
     pub async fn add_file(&self, file: &File<Cleared>, act: &Act, quota: u64) -> Result<(), KeepError> {
         let (meta, state, act) = (file.meta().clone(), file.state(), act.clone());
         let (findings, events) = (file.findings().to_vec(), file.events().to_vec());
+        let scan_ms = file.scan_time_ms().map(bound);
         self.write(move |tx| {
             let Ok(user) = meta.uploader.id.parse::<UserId>() else {
                 return Ok(Err(StoreError::Failed("only people upload files".to_owned()).into()));
@@ -69,8 +72,8 @@ impl Store {
             let inserted = tx
                 .prepare_cached(
                     "INSERT INTO files (id, room, user_id, name, size, mime_declared, mime_sniffed, sha256, state,
-                                        findings, created_at, expires_at)
-                     SELECT ?1, number, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM rooms WHERE id = ?2",
+                                        findings, created_at, expires_at, scan_ms)
+                     SELECT ?1, number, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 FROM rooms WHERE id = ?2",
                 )?
                 .execute(rusqlite::params![
                     meta.id.as_bytes(),
@@ -85,6 +88,7 @@ impl Store {
                     list_text(&findings)?,
                     now.as_micros(),
                     expiry(state, now),
+                    scan_ms,
                 ])?;
             if inserted == 0 {
                 return Ok(Err(StoreError::Failed(format!("there is no room {}", meta.room_id)).into()));
@@ -109,15 +113,17 @@ impl Store {
     pub async fn settle_file(&self, file: &File<Cleared>) -> Result<(), StoreError> {
         let (id, room, state) = (file.meta().id, file.meta().room_id, file.state());
         let (findings, events) = (file.findings().to_vec(), file.events().to_vec());
+        let scan_ms = file.scan_time_ms().map(bound);
         if state == FileState::Pending {
             return Ok(());
         }
         self.write(move |tx| {
             let settled = tx
                 .prepare_cached(
-                    "UPDATE files SET state = ?2, findings = ?3, expires_at = ?4 WHERE id = ?1 AND state = 'pending'",
+                    "UPDATE files SET state = ?2, findings = ?3, expires_at = ?4, scan_ms = ?5
+                     WHERE id = ?1 AND state = 'pending'",
                 )?
-                .execute((id.as_bytes(), state.as_str(), list_text(&findings)?, expiry(state, Time::now())))?;
+                .execute((id.as_bytes(), state.as_str(), list_text(&findings)?, expiry(state, Time::now()), scan_ms))?;
             if settled == 1 {
                 for event in &events {
                     tx.event(event)?;
@@ -509,6 +515,7 @@ fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
             rusqlite::types::ValueRef::Null => Vec::new(),
             _ => json(row, 10)?,
         },
+        scan_time_ms: row.get::<_, Option<i64>>(15)?.map(|time| time.max(0) as u64),
         created_at: time(row, 11)?,
         expires_at: row.get::<_, Option<i64>>(12)?.map(Time::from_micros),
         message,

@@ -7,7 +7,7 @@ use plexichat::store::StoreError;
 use super::Store;
 use super::messages::{COLUMN_COUNT, COLUMNS, list, stored_row};
 use super::values::{bound, count, time, word};
-use crate::store::rows::{HeldFinding, HeldMessage, Reacted};
+use crate::store::rows::{HeldFinding, HeldMessage, MessageScan, Reacted};
 
 impl Store {
     /// At most so many messages that are held back, after this number, oldest first.
@@ -28,6 +28,7 @@ impl Store {
                 let findings: Vec<(PluginName, Finding)> = list(row, COLUMN_COUNT)?;
                 Ok(HeldMessage {
                     message: stored_row(row)?,
+                    scan: MessageScan::held(&findings),
                     findings: findings.into_iter().map(|(plugin, finding)| HeldFinding { plugin, finding }).collect(),
                     number: count(row, COLUMN_COUNT + 1)?,
                 })

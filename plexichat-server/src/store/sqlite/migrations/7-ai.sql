@@ -36,3 +36,6 @@ CREATE TABLE ai_approvals (
 ) WITHOUT ROWID;
 CREATE INDEX ai_approvals_by_person ON ai_approvals (person_kind, person_id, state, tool, created_at);
 CREATE INDEX ai_approvals_by_time ON ai_approvals (created_at);
+
+-- How long scanners looked at a file, in milliseconds: the slowest of them. NULL where none had a word to say.
+ALTER TABLE files ADD COLUMN scan_ms INTEGER;
