@@ -71,7 +71,7 @@ pub struct UsageGroup {
     /// The room, where sums are by room; none: for no room.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room_id: Option<RoomId>,
-    /// The room's name, where it has one.
+    /// The room's name, where it is a public one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room_name: Option<String>,
     /// The model, where sums are by model.

@@ -456,4 +456,5 @@ async fn rooms_are_bounded_and_left_when_the_connection_goes() {
     assert!(fixture.hub.inner.rooms.read().expect("no panic").is_empty());
 }
 
+mod replies;
 mod resuming;

@@ -133,7 +133,8 @@ impl Store {
             UsageBy::User => ("actor_kind || ':' || actor_id", "max(actor_name)", "tokens DESC, key"),
             UsageBy::Room => (
                 "coalesce(lower(hex(room)), '')",
-                "(SELECT name FROM rooms WHERE rooms.id = ai_usage.room)",
+                // Who is in the others is their members' to know, and a direct room is called by its people.
+                "(SELECT name FROM rooms WHERE rooms.id = ai_usage.room AND kind = 'public')",
                 "tokens DESC, key",
             ),
             UsageBy::Model => ("model", "model", "tokens DESC, key"),
