@@ -4,6 +4,8 @@ use plexichat::Descriptor;
 
 /// The descriptors of the plugins whose features are on. Naming one links its crate.
 pub(crate) const EXPECTED: &[Descriptor] = &[
+    #[cfg(feature = "anthropic")]
+    plexichat_anthropic::PLEXICHAT_PLUGIN,
     #[cfg(feature = "antivirus")]
     plexichat_antivirus::PLEXICHAT_PLUGIN,
     #[cfg(feature = "echo")]
@@ -12,6 +14,8 @@ pub(crate) const EXPECTED: &[Descriptor] = &[
     plexichat_local_ai::PLEXICHAT_PLUGIN,
     #[cfg(feature = "moderation")]
     plexichat_moderation::PLEXICHAT_PLUGIN,
+    #[cfg(feature = "openai")]
+    plexichat_openai::PLEXICHAT_PLUGIN,
     #[cfg(feature = "openai-gateway")]
     plexichat_openai_gateway::PLEXICHAT_PLUGIN,
     #[cfg(feature = "word-filter")]

@@ -95,6 +95,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: tests::gateway,
     },
     Suite {
+        name: "upstream",
+        about: "llama.cpp's server answers behind the openai plugin, and is killed while it does",
+        needs: &[&need::C_COMPILER, &need::PYTHON, &need::PYTHON_LLAMA],
+        long: false,
+        run: tests::upstream,
+    },
+    Suite {
         name: "deny",
         about: "licences, sources and banned crates",
         needs: &[&need::DENY],

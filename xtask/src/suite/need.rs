@@ -84,6 +84,17 @@ pub(super) const PYTHON_API: Need = Need {
     },
 };
 
+pub(super) const PYTHON_LLAMA: Need = Need {
+    name: "the Python package `xllamacpp`, which has llama.cpp's server",
+    how: "python3 -m venv target/venv && target/venv/bin/pip install xllamacpp",
+    is_there: |workspace| answers(Command::new(python(workspace)).args(["-c", "import xllamacpp"])),
+    get: |workspace| {
+        process::run(Command::new("python3").args(["-m", "venv"]).arg(workspace.target.join("venv")))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "xllamacpp"];
+        process::run(Command::new(python(workspace)).args(pip))
+    },
+};
+
 pub(super) const CLAMD: Need = Need {
     name: "ClamAV's daemon",
     how: "apt-get install clamav-daemon",
