@@ -388,6 +388,14 @@ impl Descriptor {
         self.hooks.iter().find(|spec| spec.hook == hook).map(|spec| &spec.policy)
     }
 
+    /// Whether a route's path begins at the server's root: the attribute's `absolute(..)` names it, or a path that it lies
+    /// below.
+    pub fn has_absolute(&self, path: &str) -> bool {
+        let covers =
+            |absolute: &&str| path.strip_prefix(*absolute).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.absolute_routes.iter().any(covers)
+    }
+
     /// The plugin's name as its type.
     pub fn plugin_name(&self) -> crate::id::PluginName {
         crate::id::PluginName::linked(self.name)

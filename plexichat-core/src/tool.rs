@@ -16,6 +16,19 @@ pub const NAME_MAX: usize = 20;
 /// What stands between a plugin's name and its tool's in the name that a model knows: `weather__forecast`.
 pub const SEPARATOR: &str = "__";
 
+/// What is wrong with a tool's name, if anything. The attribute asks the same.
+pub fn name_problem(name: &str) -> Option<&'static str> {
+    let word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let good = name.len() <= NAME_MAX
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.split('_').all(word);
+    (!good).then_some(
+        "lower-case letters and digits in words joined by `_`, starting with a letter, at most 20 characters: with the \
+         plugin's name it has to fit into what models know",
+    )
+}
+
 /// Whether a person is asked before a tool is called for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +107,16 @@ impl From<String> for ToolAnswer {
 impl From<&str> for ToolAnswer {
     fn from(content: &str) -> Self {
         Self { content: content.to_owned() }
+    }
+}
+
+impl ToolAnswer {
+    /// JSON, as the model reads it.
+    ///
+    /// # Errors
+    /// `Internal` where the value cannot be written as JSON.
+    pub fn json(content: &impl Serialize) -> Result<Self> {
+        Ok(Self { content: serde_json::to_string(content)? })
     }
 }
 

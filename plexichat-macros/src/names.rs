@@ -54,7 +54,8 @@ pub(crate) fn command(name: &str) -> Result<(), String> {
 
 /// Whether this can be a tool's name.
 pub(crate) fn tool(name: &str) -> Result<(), String> {
-    if !is_word(name, "_") || name.len() > words::TOOL_NAME_MAX || name.contains("__") {
+    let joined = name.split('_').all(|word| !word.is_empty());
+    if !is_word(name, "_") || name.len() > words::TOOL_NAME_MAX || !joined {
         return Err(format!(
             "`{name}` is no name of a tool: lower-case letters and digits in words joined by `_`, starting with a letter, at \
              most {} characters: with the plugin's name it has to fit into what models know",
@@ -103,8 +104,10 @@ mod tests {
         assert_eq!(event("custom.x").unwrap_err(), "write `x`: the prefix `custom.` is added");
         assert_eq!(command("/x").unwrap_err(), "write `x`: the slash is the caller's");
         assert!(tool("open_window_2").is_ok() && tool("a_name_of_20_letters").is_ok());
-        for bad in ["", "2nd", "Open", "open-window", "a__b", "é", "a_name_of_21_letters_"] {
-            assert!(tool(bad).is_err(), "{bad}");
+        for name in
+            ["open_window_2", "a", "", "2nd", "Open", "open-window", "a__b", "a_", "_a", "é", "a_name_of_21_letters_"]
+        {
+            assert_eq!(tool(name).is_err(), plexichat::tool::name_problem(name).is_some(), "{name}");
         }
         assert!(event("report-ready").is_err() && command("Roll").is_err() && event("").is_err());
     }

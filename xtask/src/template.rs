@@ -25,12 +25,26 @@ macro_rules! files {
 }
 
 /// Every template there is.
-pub(crate) const TEMPLATES: &[Template] = &[Template {
-    name: "minimal",
-    about: "one command, one setting",
-    permissions: &[],
-    files: files!["minimal": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/plugin.rs"],
-}];
+pub(crate) const TEMPLATES: &[Template] = &[
+    Template {
+        name: "minimal",
+        about: "one command, one setting",
+        permissions: &[],
+        files: files!["minimal": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/plugin.rs"],
+    },
+    Template {
+        name: "ai-provider",
+        about: "answers prompts with the models of a service",
+        permissions: &[Permission::NetworkAccess],
+        files: files!["ai-provider": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/plugin.rs"],
+    },
+    Template {
+        name: "security",
+        about: "judges messages and answers of models",
+        permissions: &[],
+        files: files!["security": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/plugin.rs"],
+    },
+];
 
 /// What a template is told.
 #[derive(Debug, Clone)]
@@ -85,7 +99,38 @@ impl Template {
 }
 
 /// Types that a template's code names itself, and so no plugin's type may be called.
-const TAKEN: &[&str] = &["Config", "Context", "Option", "Plugin", "Result", "Self", "String", "TestHost", "TestResult"];
+const TAKEN: &[&str] = &[
+    "AiDelta",
+    "AiError",
+    "AiErrorKind",
+    "AiProvider",
+    "AiRequest",
+    "AiStream",
+    "Canary",
+    "Config",
+    "Context",
+    "FinishReason",
+    "Finding",
+    "HttpClient",
+    "MessageView",
+    "Model",
+    "Option",
+    "Plugin",
+    "ReplyMode",
+    "ReplyView",
+    "Result",
+    "ScanError",
+    "Secret",
+    "Security",
+    "Self",
+    "String",
+    "TestHost",
+    "TestResult",
+    "Turn",
+    "Value",
+    "Vec",
+    "Verdict",
+];
 
 /// `word-filter` → `WordFilter`.
 fn type_name(name: &str) -> String {
@@ -116,6 +161,7 @@ mod tests {
         check("a1-2b", "A12b");
         check("self", "SelfPlugin");
         check("config", "ConfigPlugin");
+        check("ai-provider", "AiProviderPlugin");
     }
 
     #[test]

@@ -10,12 +10,14 @@ use crate::descriptor::Role;
 use crate::event::{CUSTOM_PREFIX, Pattern, catalog};
 use crate::id::PluginName;
 use crate::permission::Permission;
+use crate::plugin::interface::RESERVED_SEGMENTS;
 use crate::problem::{Problem, nearest};
+use crate::tool;
 
-/// The first segments of a plugin's routes that are the server's own.
-const RESERVED_SEGMENTS: &[&str] = &["schema", "config", "install", "uninstall", "enable", "disable", "release", "-"];
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY"];
+/// Who may call a route, beside `scope:` and a token's scope.
+const AUTHS: &[&str] = &["public", "user", "moderator", "admin"];
 
 const DESCRIPTION_MAX: usize = 500;
 const TAGS_MAX: usize = 20;
@@ -27,6 +29,7 @@ pub fn check(manifest: &Manifest) -> Vec<Problem> {
     check_roles(manifest, &mut problems);
     check_events(manifest, &mut problems);
     check_commands(manifest, &mut problems);
+    check_tools(manifest, &mut problems);
     check_requirements(manifest, &mut problems);
     check_routes(manifest, &mut problems);
     check_schema(manifest, &mut problems);
@@ -168,6 +171,24 @@ fn check_commands(manifest: &Manifest, problems: &mut Vec<Problem>) {
     distinct("/commands", &names, problems);
 }
 
+fn check_tools(manifest: &Manifest, problems: &mut Vec<Problem>) {
+    for (index, entry) in manifest.tools.iter().enumerate() {
+        if let Some(problem) = tool::name_problem(&entry.name) {
+            problems.push(Problem::new(format!("/tools/{index}/name"), "this is no name of a tool").hint(problem));
+        }
+        if entry.help.trim().is_empty() {
+            let problem = Problem::new(format!("/tools/{index}/help"), "is empty");
+            problems.push(problem.hint("the method's documentation is what models read"));
+        }
+        if entry.arguments["type"] != "object" {
+            let problem = Problem::new(format!("/tools/{index}/arguments"), "has to describe an object");
+            problems.push(problem.hint("a tool's arguments are a `#[plexichat::model]` struct"));
+        }
+    }
+    let names: Vec<&str> = manifest.tools.iter().map(|tool| tool.name.as_str()).collect();
+    distinct("/tools", &names, problems);
+}
+
 fn check_requirements(manifest: &Manifest, problems: &mut Vec<Problem>) {
     for (index, required) in manifest.requires.iter().enumerate() {
         check_other(manifest, &format!("/requires/{index}/name"), &required.name, problems);
@@ -183,12 +204,18 @@ fn check_requirements(manifest: &Manifest, problems: &mut Vec<Problem>) {
 fn check_routes(manifest: &Manifest, problems: &mut Vec<Problem>) {
     for (index, route) in manifest.api_endpoints.iter().enumerate() {
         let place = |field: &str| format!("/api_endpoints/{index}/{field}");
-        if !route.path.starts_with('/') || route.path.contains("..") || route.path.contains("//") {
+        let is_odd = |segment: &str| segment == "." || segment == "..";
+        if !route.path.starts_with('/') || route.path.split('/').any(is_odd) || route.path.contains("//") {
             problems.push(Problem::new(place("path"), "this is no path").hint("it begins with `/`"));
         }
         let first = route.path.split('/').nth(1).unwrap_or_default();
         if !route.absolute && RESERVED_SEGMENTS.contains(&first) {
             problems.push(Problem::new(place("path"), format!("`/{first}` is the server's own")));
+        }
+        let is_scope = route.auth.strip_prefix("scope:").is_some_and(|scope| !scope.is_empty());
+        if !is_scope && !AUTHS.contains(&route.auth.as_str()) {
+            let problem = Problem::new(place("auth"), "nobody is known by this name");
+            problems.push(problem.hint(format!("one of {}, or `scope:` and a scope", AUTHS.join(", "))));
         }
         if !METHODS.contains(&route.method.as_str()) {
             let problem = Problem::new(place("method"), "this is no method");

@@ -12,7 +12,9 @@ use serde_json::Value;
 use crate::descriptor::{Descriptor, FailMode, Hook, HookSpec, Role};
 use crate::id::PluginName;
 use crate::permission::Permission;
+use crate::plugin::interface::RouteSpec;
 use crate::problem::Problem;
+use crate::tool::{Approval, ToolSpec};
 
 pub use check::check;
 
@@ -72,6 +74,9 @@ pub struct Manifest {
     pub emits: Vec<String>,
     /// The commands it answers.
     pub commands: Vec<CommandEntry>,
+    /// The tools that it gives models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolEntry>,
     /// The plugins it cannot do without.
     pub requires: Vec<RequiredPlugin>,
 }
@@ -95,13 +100,15 @@ pub struct UiComponents {
 pub struct ApiEndpoint {
     /// The path: below the plugin's own, or from the root where it is absolute.
     pub path: String,
-    /// `GET`, `POST` and so on, or `ANY`.
+    /// `GET`, `POST` and so on.
     pub method: String,
     /// The method that answers.
     pub handler: String,
     /// Whether the path begins at the server's root.
     #[serde(default)]
     pub absolute: bool,
+    /// Who may call it: `public`, `user`, `moderator`, `admin`, or `scope:` and a token's scope.
+    pub auth: String,
 }
 
 /// A point where the host asks the plugin.
@@ -137,6 +144,20 @@ pub struct CommandEntry {
     pub arguments: Value,
 }
 
+/// A tool that models may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToolEntry {
+    /// Its name; models know it as `<plugin>__<name>`.
+    pub name: String,
+    /// What it does, for models and for whoever allows it.
+    pub help: String,
+    /// The JSON Schema of its arguments.
+    pub arguments: Value,
+    /// Whether a person is asked first.
+    pub approval: Approval,
+}
+
 /// A plugin that another cannot do without.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -152,12 +173,6 @@ impl Manifest {
     /// [`dependencies`](Self::dependencies).
     pub fn of(plugin: &Descriptor) -> Self {
         let (author, email) = authors(plugin.package.authors);
-        let absolute = |path: &&str| ApiEndpoint {
-            path: (*path).to_owned(),
-            method: "ANY".to_owned(),
-            handler: plugin.entry_point.to_owned(),
-            absolute: true,
-        };
         let mut events: Vec<String> =
             plugin.events.iter().flat_map(|event| event.patterns).map(|pattern| (*pattern).to_owned()).collect();
         events.sort();
@@ -180,7 +195,7 @@ impl Manifest {
             entry_point: plugin.entry_point.to_owned(),
             config_schema: sorted((plugin.entry.config_schema)()),
             ui_components: UiComponents::default(),
-            api_endpoints: plugin.absolute_routes.iter().map(absolute).collect(),
+            api_endpoints: (plugin.entry.routes)().iter().map(|route| ApiEndpoint::of(plugin, route)).collect(),
             provides: plugin.provides.to_vec(),
             hooks: plugin.hooks.iter().map(HookEntry::of).collect(),
             events,
@@ -194,6 +209,7 @@ impl Manifest {
                     arguments: sorted((command.arguments)()),
                 })
                 .collect(),
+            tools: plugin.tools.iter().map(ToolEntry::of).collect(),
             requires: plugin
                 .requires
                 .iter()
@@ -223,6 +239,29 @@ impl Manifest {
         let mut text = serde_json::to_string_pretty(self).expect("a manifest has text keys only");
         text.push('\n');
         text
+    }
+}
+
+impl ApiEndpoint {
+    fn of(plugin: &Descriptor, route: &RouteSpec) -> Self {
+        Self {
+            path: route.path.to_owned(),
+            method: route.method.to_owned(),
+            handler: route.handler.to_owned(),
+            absolute: plugin.has_absolute(route.path),
+            auth: route.auth.to_string(),
+        }
+    }
+}
+
+impl ToolEntry {
+    fn of(spec: &ToolSpec) -> Self {
+        Self {
+            name: spec.name.to_owned(),
+            help: spec.help.trim().to_owned(),
+            arguments: sorted((spec.arguments)()),
+            approval: spec.approval,
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::command::CommandSpec;
 use crate::descriptor::sample::plugin as bare;
-use crate::descriptor::{EventSpec, HookPolicy, HookSpec, Package, Requirement};
+use crate::descriptor::{Entry, EventSpec, HookPolicy, HookSpec, Package, Requirement};
+use crate::plugin::interface::Auth;
 
 const PLUGIN: Descriptor = Descriptor {
     package: Package { authors: "Ada <ada@example.org>", rust_version: "1.95", ..bare("word-filter").package },
@@ -39,6 +40,21 @@ const PLUGIN: Descriptor = Descriptor {
     }],
     emits: &["custom.word_found"],
     absolute_routes: &["/v1/models"],
+    tools: &[ToolSpec {
+        name: "look_up",
+        help: " Looks a word up.",
+        method: "look",
+        arguments: || json!({"type": "object"}),
+        approval: Approval::FirstUse,
+    }],
+    entry: Entry {
+        routes: || {
+            let (handler, timeout) = ("answer", Duration::from_secs(1));
+            let route = |path, auth| RouteSpec { method: "GET", path, auth, handler, max_body: 1, timeout };
+            vec![route("/v1/models", Auth::Scope("ai")), route("/words/{word}", Auth::Moderator)]
+        },
+        ..bare("word-filter").entry
+    },
     ..bare("word-filter")
 };
 
@@ -75,9 +91,17 @@ fn everything_a_plugin_adds_is_in_its_manifest() {
           "api_endpoints": [
             {
               "path": "/v1/models",
-              "method": "ANY",
-              "handler": "plexichat_test::Test",
-              "absolute": true
+              "method": "GET",
+              "handler": "answer",
+              "absolute": true,
+              "auth": "scope:ai"
+            },
+            {
+              "path": "/words/{word}",
+              "method": "GET",
+              "handler": "answer",
+              "absolute": false,
+              "auth": "moderator"
             }
           ],
           "provides": [
@@ -109,6 +133,16 @@ fn everything_a_plugin_adds_is_in_its_manifest() {
               "arguments": {
                 "type": "object"
               }
+            }
+          ],
+          "tools": [
+            {
+              "name": "look_up",
+              "help": "Looks a word up.",
+              "arguments": {
+                "type": "object"
+              },
+              "approval": "first_use"
             }
           ],
           "requires": [
@@ -236,7 +270,7 @@ fn what_no_manifest_may_say() {
             /requires/1/name: `Echo` is no plugin name: lower-case letters and digits in words joined by `-`, starting with a letter, at most 40 characters
             /requires/1/version: this is no range of versions (as Cargo writes it: `0.1` or `*`)"#]],
     );
-    let route = |path: &str, method: &str| json!({"path": path, "method": method, "handler": "h"});
+    let route = |path: &str, method: &str| json!({"path": path, "method": method, "handler": "h", "auth": "user"});
     check_with(
         json!({"api_endpoints": [route("x", "GET"), route("/../x", "get"), route("/config/x", "GET"), route("/a", "PUT"), route("/a", "PUT")]}),
         expect![[r#"
@@ -245,6 +279,22 @@ fn what_no_manifest_may_say() {
             /api_endpoints/1/method: this is no method (did you mean `GET`?)
             /api_endpoints/2/path: `/config` is the server's own
             /api_endpoints/4: `PUT /a` stands here twice"#]],
+    );
+    let by = |auth: &str| json!({"path": format!("/{auth}"), "method": "GET", "handler": "h", "auth": auth});
+    check_with(
+        json!({"api_endpoints": [by("public"), by("scope:ai"), by("scope:"), by("everybody")]}),
+        expect![[r#"
+        /api_endpoints/2/auth: nobody is known by this name (one of public, user, moderator, admin, or `scope:` and a scope)
+        /api_endpoints/3/auth: nobody is known by this name (one of public, user, moderator, admin, or `scope:` and a scope)"#]],
+    );
+    let tool = |name: &str, help: &str, kind: &str| json!({"name": name, "help": help, "arguments": {"type": kind}, "approval": "never"});
+    check_with(
+        json!({"tools": [tool("a", "x", "object"), tool("a", " ", "string"), tool("A-b", "x", "object")]}),
+        expect![[r#"
+            /tools/1/help: is empty (the method's documentation is what models read)
+            /tools/1/arguments: has to describe an object (a tool's arguments are a `#[plexichat::model]` struct)
+            /tools/2/name: this is no name of a tool (lower-case letters and digits in words joined by `_`, starting with a letter, at most 20 characters: with the plugin's name it has to fit into what models know)
+            /tools/1: `a` stands here twice"#]],
     );
     let hook = |timeout: u64| {
         json!({"hook": "scan_message", "timeout_ms": timeout, "on_error": "closed", "required": true,

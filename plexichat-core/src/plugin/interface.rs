@@ -65,6 +65,10 @@ impl<'a> RouteRefusal<'a> {
     }
 }
 
+/// The first segments of a plugin's relative routes that are the server's own.
+pub const RESERVED_SEGMENTS: &[&str] =
+    &["schema", "config", "install", "uninstall", "enable", "disable", "release", "-"];
+
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -79,6 +83,18 @@ pub enum Auth {
     Admin,
     /// Whoever has a token with this scope, such as `ai`, and people who are signed in.
     Scope(&'static str),
+}
+
+impl fmt::Display for Auth {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public => formatter.write_str("public"),
+            Self::User => formatter.write_str("user"),
+            Self::Moderator => formatter.write_str("moderator"),
+            Self::Admin => formatter.write_str("admin"),
+            Self::Scope(scope) => write!(formatter, "scope:{scope}"),
+        }
+    }
 }
 
 /// Who called, as the host found out. A plugin can pass it on and not make one up.

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{Segment, address, covers, segments};
 use crate::descriptor::Descriptor;
+use crate::plugin::interface::RESERVED_SEGMENTS;
 use crate::problem::Problem;
-
-/// What follows a plugin's name in the server's own addresses.
-const RESERVED: &[&str] = &["schema", "config", "install", "uninstall", "enable", "disable", "release", "-"];
 
 /// Every finding in the routes of these plugins.
 pub(crate) fn check(plugins: &[&'static Descriptor]) -> Vec<Problem> {
@@ -95,9 +93,9 @@ fn mistake(plugin: &Descriptor, path: &str) -> Option<&'static str> {
             return Some("is no path of letters, digits, `-._~` and `{name}`");
         }
     }
-    let is_absolute = plugin.absolute_routes.iter().any(|absolute| covers(absolute, path));
+    let is_absolute = plugin.has_absolute(path);
     match found.first() {
-        Some(Segment::Literal(first)) if !is_absolute && RESERVED.contains(&first.as_str()) => {
+        Some(Segment::Literal(first)) if !is_absolute && RESERVED_SEGMENTS.contains(&first.as_str()) => {
             Some("is the server's own; `schema config install uninstall enable disable release -` are")
         }
         // `{name}` there would hide those of the server.

@@ -129,7 +129,7 @@ fn covers(absolute: &str, path: &str) -> bool {
 
 /// The whole address of a plugin's route.
 fn address(plugin: &Descriptor, path: &str) -> String {
-    match plugin.absolute_routes.iter().any(|absolute| covers(absolute, path)) {
+    match plugin.has_absolute(path) {
         true => path.to_owned(),
         false => format!("{PREFIX}{}{path}", plugin.name),
     }

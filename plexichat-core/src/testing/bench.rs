@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::ai::ScriptedAi;
 use super::clock::TestClock;
 use super::fault::{Faults, Faulty};
 use crate::command::{CommandCall, CommandReply};
@@ -22,6 +23,7 @@ use crate::plugin::security::Security;
 pub(super) struct Bench {
     pub(super) clock: Arc<TestClock>,
     pub(super) faults: Faults,
+    pub(super) ai: ScriptedAi,
     seen: Mutex<Vec<Event>>,
     running: Mutex<Option<Weak<dyn Instance>>>,
 }
@@ -29,8 +31,8 @@ pub(super) struct Bench {
 static BENCHES: Mutex<Vec<Weak<Bench>>> = Mutex::new(Vec::new());
 
 impl Bench {
-    pub(super) fn new(clock: Arc<TestClock>, faults: Faults) -> Arc<Self> {
-        let bench = Arc::new(Self { clock, faults, seen: Mutex::default(), running: Mutex::default() });
+    pub(super) fn new(clock: Arc<TestClock>, faults: Faults, ai: ScriptedAi) -> Arc<Self> {
+        let bench = Arc::new(Self { clock, faults, ai, seen: Mutex::default(), running: Mutex::default() });
         let mut benches = BENCHES.lock().unwrap_or_else(PoisonError::into_inner);
         benches.retain(|bench| bench.strong_count() > 0);
         benches.push(Arc::downgrade(&bench));
@@ -46,7 +48,7 @@ impl Bench {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()
     }
 
-    fn of(services: &Services) -> Result<Arc<Self>> {
+    pub(super) fn of(services: &Services) -> Result<Arc<Self>> {
         let clock = Arc::as_ptr(&services.clock).cast::<()>();
         let benches = BENCHES.lock().unwrap_or_else(PoisonError::into_inner);
         let found =

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::TestResult;
+use super::ai::{self, ScriptedAi};
 use super::bench::{self, Bench};
 use super::clock::TestClock;
 use super::disk::TestDisk;
@@ -14,6 +15,7 @@ use super::fault::{Fault, Faults};
 use super::http::RecordingHttp;
 use super::running::{Parts, RunningPlugin};
 use super::sockets::RecordingSockets;
+use crate::ai::{AiError, AiRequest, AiStream};
 use crate::capability::http::{HttpRequest, HttpResponse, HttpStream};
 use crate::capability::sockets::{SocketAddress, SocketLink};
 use crate::catalog::Catalog;
@@ -34,6 +36,7 @@ pub struct TestHost {
     granted: Option<PermissionSet>,
     settings: PluginSettings,
     faults: Faults,
+    ai: ScriptedAi,
     http: RecordingHttp,
     sockets: Arc<RecordingSockets>,
     disk: Arc<TestDisk>,
@@ -57,6 +60,7 @@ impl TestHost {
             granted: None,
             settings: PluginSettings::default(),
             faults: Faults::default(),
+            ai: ScriptedAi::default(),
             http: RecordingHttp::default(),
             sockets: Arc::default(),
             disk: Arc::new(TestDisk::new(clock.clone())),
@@ -105,6 +109,19 @@ impl TestHost {
         self
     }
 
+    /// Answers what the plugin asks models: the model [`MODEL`](super::MODEL) is there, behind the real broker and every scanner
+    /// that runs. [`RunningPlugin::asked`] has what it was asked.
+    ///
+    /// ```
+    /// # use plexichat::testing::{TestHost, ai};
+    /// let host = TestHost::new().ai(|request| Ok(ai::says(&format!("{} turns", request.turns.len()))));
+    /// # drop(host);
+    /// ```
+    pub fn ai(mut self, script: impl Fn(&AiRequest) -> Result<AiStream, AiError> + Send + Sync + 'static) -> Self {
+        self.ai.answer(script);
+        self
+    }
+
     /// Stands behind what the plugin connects to over plain sockets.
     pub fn sockets(
         mut self,
@@ -150,7 +167,8 @@ impl TestHost {
             return Err(unknown.into());
         }
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::with_clock(self.clock.clone())));
-        let bench = Bench::new(self.clock.clone(), self.faults);
+        let has_ai = self.ai.is_there();
+        let bench = Bench::new(self.clock.clone(), self.faults, self.ai);
         // One small leak for each started test: descriptors live as long as the program.
         let entry = Entry { start: bench::start::<P>, ..P::DESCRIPTOR.entry };
         let subject: &'static Descriptor = Box::leak(Box::new(Descriptor { entry, ..*P::DESCRIPTOR }));
@@ -169,7 +187,13 @@ impl TestHost {
         set(subject, PluginSettings { grant: self.granted, ..self.settings });
         install(&store, subject, self.config).await?;
 
-        let plugins: Vec<_> = self.others.into_iter().chain([subject, &bench::OBSERVER]).collect();
+        let scripted = has_ai.then_some(&ai::PROVIDER);
+        if let Some(scripted) = scripted {
+            set(scripted, PluginSettings::default());
+            install(&store, scripted, json!({})).await?;
+        }
+
+        let plugins: Vec<_> = self.others.into_iter().chain(scripted).chain([subject, &bench::OBSERVER]).collect();
         let catalog = Catalog::of(&plugins).map_err(|problems| listed(&problems))?;
         let http = Arc::new(self.http);
         let parts = Parts { catalog, settings, store, bench, http, sockets: self.sockets, disk: self.disk };

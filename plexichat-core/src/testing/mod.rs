@@ -1,6 +1,7 @@
 //! The test kit: what a plugin's tests, and a store's, are written with. Knows every part of the host and stands in for
 //! the server.
 
+pub mod ai;
 mod bench;
 pub mod clock;
 pub mod compliance;
@@ -14,11 +15,13 @@ mod host;
 pub mod http;
 pub mod logs;
 mod replies;
+mod roles;
 mod running;
 pub mod sockets;
 
 use std::future::Future;
 
+pub use ai::MODEL;
 pub use clock::TestClock;
 pub use fault::Fault;
 pub use frames::{SeenReply, SeenStep};

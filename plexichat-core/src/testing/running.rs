@@ -315,6 +315,10 @@ impl<P: Registered> RunningPlugin<P> {
         self.host.manager.get(&self.name).expect("the manager knows what the test host linked")
     }
 
+    pub(super) fn bench(&self) -> &Bench {
+        &self.bench
+    }
+
     fn check_runs(&self) -> TestResult {
         match self.info().state {
             State::Enabled => Ok(()),

@@ -14,7 +14,7 @@ const ON_OPTIONS: &[&str] = &["own"];
 const TOOL_OPTIONS: Known<'_> = Known { owner: "`#[tool]`", options: &["approval"] };
 
 /// How a tool is written.
-pub(crate) const TOOL_EXAMPLE: &str = "#[tool(\"forecast\", approval = \"never\")]";
+const TOOL_EXAMPLE: &str = "#[tool(\"forecast\", approval = \"never\")]";
 
 /// A method that the host calls.
 pub(crate) struct Method {

@@ -6,7 +6,6 @@ use syn::spanned::Spanned;
 use syn::{LitStr, Signature, Type};
 
 use super::check::{returns, typed_arguments};
-use super::parse::TOOL_EXAMPLE;
 use crate::errors::Errors;
 use crate::{item, names, suggest, words};
 
@@ -72,7 +71,7 @@ fn approval(word: &LitStr, errors: &Errors) -> Option<&'static str> {
     let found = words::APPROVALS.iter().find(|(word, _)| *word == value);
     if found.is_none() {
         let known: Vec<&str> = words::APPROVALS.iter().map(|(word, _)| *word).collect();
-        errors.under(word, format!("{}; such as `{TOOL_EXAMPLE}`", suggest::unknown("approval", &value, &known)));
+        errors.under(word, suggest::unknown("approval", &value, &known));
     }
     found.map(|(_, variant)| *variant)
 }

@@ -1,5 +1,6 @@
 //! What every plugin must do, whatever it is for: `plexichat::compliance!(MyPlugin)` in a crate's tests runs it all.
 
+mod roles;
 mod running;
 
 use std::collections::BTreeMap;
@@ -73,6 +74,26 @@ macro_rules! compliance {
             #[test]
             fn commands_answer_without_arguments() -> $crate::testing::TestResult {
                 subject().commands_answer_without_arguments()
+            }
+
+            #[test]
+            fn tools_answer_without_arguments() -> $crate::testing::TestResult {
+                subject().tools_answer_without_arguments()
+            }
+
+            #[test]
+            fn routes_answer_without_a_body() -> $crate::testing::TestResult {
+                subject().routes_answer_without_a_body()
+            }
+
+            #[test]
+            fn answers_end_once() -> $crate::testing::TestResult {
+                subject().answers_end_once()
+            }
+
+            #[test]
+            fn a_dropped_answer_cancels_its_request() -> $crate::testing::TestResult {
+                subject().a_dropped_answer_cancels_its_request()
             }
 
             #[test]

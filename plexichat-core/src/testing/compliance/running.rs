@@ -138,11 +138,11 @@ impl<P: Registered> Subject<P> {
         })
     }
 
-    fn host(&self) -> TestHost {
+    pub(super) fn host(&self) -> TestHost {
         TestHost::new().config(self.sample(None))
     }
 
-    async fn start(&self) -> TestResult<RunningPlugin<P>> {
+    pub(super) async fn start(&self) -> TestResult<RunningPlugin<P>> {
         self.host().start::<P>().await
     }
 
@@ -162,6 +162,9 @@ impl<P: Registered> Subject<P> {
                 (policy, verdict) => Err(format!("the policy is {policy:?}, and the file is {verdict:?}").into()),
             };
         }
+        if self.strike_role(plugin, method).await?.is_some() {
+            return self.host_is_up(plugin).await;
+        }
         let posted = plugin.post("alice", &text).await;
         let policy = [Hook::RewriteMessage, Hook::ScanMessage]
             .into_iter()
@@ -176,13 +179,18 @@ impl<P: Registered> Subject<P> {
             (_, Err(refusal)) => return Err(format!("a message was refused: {refusal}").into()),
         }
         plugin.idle().await?;
+        self.host_is_up(plugin).await
+    }
+
+    /// Without the plugin, since whatever failed in it may close the road.
+    async fn host_is_up(&self, plugin: &RunningPlugin<P>) -> TestResult {
         // The panic may be in `cleanup`, and so show itself here.
         plugin.disable().await?;
         plugin.post("alice", "is anybody there?").await.map_err(|refusal| format!("the host is down: {refusal}"))?;
         Ok(())
     }
 
-    fn is_well(&self, plugin: &RunningPlugin<P>) -> TestResult {
+    pub(super) fn is_well(&self, plugin: &RunningPlugin<P>) -> TestResult {
         match plugin.last_error() {
             None => Ok(()),
             Some(error) => Err(format!("`{}` failed: {error:?}", P::DESCRIPTOR.name).into()),

@@ -20,7 +20,7 @@ impl Security for Mine {
 
     fn helper(&self) {}
 
-    async fn scan_reply(&self) {}
+    async fn scan_repli(&self) {}
 }
 
 fn main() {}
