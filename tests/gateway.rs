@@ -4,7 +4,8 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::support::{Server, Setup, fixtures};
+use crate::support::bundle::fixtures;
+use crate::support::{Server, Setup};
 
 /// The gateway over the fixtures' provider. The moderation is there for the scripts to put between them.
 fn start() -> Server {
