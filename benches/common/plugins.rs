@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -153,8 +153,13 @@ fn record(descriptor: &Descriptor, config: Value) -> PluginRecord {
     PluginRecord { enabled: true, config, ..PluginRecord::new(descriptor.plugin_name(), descriptor.package.version) }
 }
 
-/// Ports that nothing under test uses.
+/// Ports that nothing under test uses, but for files.
 struct Nowhere;
+
+/// The only directory there is, where a benchmark has put a file into it.
+pub(crate) const DIRECTORY: &str = "/rules";
+/// What is in its only file.
+pub(crate) static RULES: OnceLock<String> = OnceLock::new();
 
 #[async_trait]
 impl AiPort for Nowhere {
@@ -186,7 +191,8 @@ impl SocketPort for Nowhere {
 #[async_trait]
 impl FilesPort for Nowhere {
     async fn read(&self, _: &PluginName, path: &Path, _: u64) -> Result<Vec<u8>, FilesError> {
-        Err(FilesError::NotFound { path: path.to_owned() })
+        let rules = RULES.get().ok_or_else(|| FilesError::NotFound { path: path.to_owned() })?;
+        Ok(rules.clone().into_bytes())
     }
 
     async fn open(&self, _: &PluginName, path: &Path) -> Result<Box<dyn OpenFile>, FilesError> {
@@ -194,11 +200,12 @@ impl FilesPort for Nowhere {
     }
 
     async fn info(&self, _: &PluginName, path: &Path) -> Result<FileInfo, FilesError> {
-        Err(FilesError::NotFound { path: path.to_owned() })
+        let rules = RULES.get().ok_or_else(|| FilesError::NotFound { path: path.to_owned() })?;
+        Ok(FileInfo { path: path.to_owned(), size: rules.len() as u64, modified: Time::from_micros(0) })
     }
 
-    async fn list(&self, _: &PluginName, path: &Path, _: ListLimits) -> Result<Vec<FileInfo>, FilesError> {
-        Err(FilesError::NotFound { path: path.to_owned() })
+    async fn list(&self, plugin: &PluginName, _: &Path, _: ListLimits) -> Result<Vec<FileInfo>, FilesError> {
+        Ok(vec![self.info(plugin, &Path::new(DIRECTORY).join("own.yar")).await?])
     }
 }
 
