@@ -8,6 +8,7 @@ mod accounts;
 mod ai;
 mod antivirus;
 mod api;
+mod assistant;
 mod bad_start;
 mod bodies;
 mod clamav;

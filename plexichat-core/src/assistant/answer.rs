@@ -8,7 +8,7 @@ use super::conversation::{Conversation, HOST, PICTURE_MAX, base64, wanted_pictur
 use super::frame::{ReplyError, ReplyStep};
 use super::reply::{Place, Reply};
 use super::running::{Begun, Stop};
-use super::tools::{Calls, Offered, ROUNDS};
+use super::tools::{Calling, Calls, Offered, ROUNDS};
 use super::{Assistants, Question, say};
 use crate::ai::{
     AiDelta, AiError, AiErrorKind, AiRequest, AiResponse, FinishReason, Model, Part, ToolChoice, Turn, TurnRole,
@@ -179,9 +179,10 @@ impl Assistants {
             let parts = said.into_iter().chain(heard.tool_calls.iter().cloned().map(Part::ToolCall)).collect();
             turns.push(Turn { role: TurnRole::Assistant, parts });
             let request_id = reply.answer.take().map(|answer| answer.request_id().to_owned()).unwrap_or_default();
+            let on = Calling { question, reply, offered, request_id: &request_id };
             let mut results = Vec::new();
             for call in &heard.tool_calls {
-                let called = self.call_tool(question, reply, place, offered, &mut calls, call, &request_id);
+                let called = self.call_tool(&on, place, &mut calls, call);
                 results.push(self.thinking(question, &reply.author, called).await);
             }
             turns.push(Turn { role: TurnRole::Tool, parts: results });

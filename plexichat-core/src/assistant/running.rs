@@ -81,7 +81,10 @@ impl Running {
         let theirs = map
             .values()
             .filter(|entry| entry.room_id == room_id && asked_by.is_none_or(|person| entry.asked_by.is_same(person)));
-        theirs.map(|entry| entry.stop.send_replace(Some(Stop::Cancelled))).count()
+        theirs.fold(0, |count, entry| {
+            entry.stop.send_replace(Some(Stop::Cancelled));
+            count + 1
+        })
     }
 }
 

@@ -41,6 +41,15 @@ pub(super) struct Offered {
     approval: Approval,
 }
 
+/// Where a model's calls come from.
+pub(super) struct Calling<'a> {
+    pub(super) question: &'a Question,
+    pub(super) reply: &'a Reply,
+    pub(super) offered: &'a [Offered],
+    /// The request to the provider that they were the answer to.
+    pub(super) request_id: &'a str,
+}
+
 /// The calls of one answer so far.
 #[derive(Default)]
 pub(super) struct Calls {
@@ -83,15 +92,13 @@ impl Assistants {
     /// Calls what the model asked for: its result, or why there is none, for the model to read.
     pub(super) async fn call_tool(
         &self,
-        question: &Question,
-        reply: &Reply,
+        on: &Calling<'_>,
         place: &mut Place,
-        offered: &[Offered],
         calls: &mut Calls,
         asked: &ToolRequest,
-        request_id: &str,
     ) -> Part {
-        let result = self.try_tool(question, reply, place, offered, calls, asked, request_id).await;
+        let Calling { question, .. } = on;
+        let result = self.try_tool(on, place, calls, asked).await;
         let (content, is_error) = match result {
             Ok(content) => (content, false),
             Err(content) => (content, true),
@@ -108,14 +115,12 @@ impl Assistants {
 
     async fn try_tool(
         &self,
-        question: &Question,
-        reply: &Reply,
+        on: &Calling<'_>,
         place: &mut Place,
-        offered: &[Offered],
         calls: &mut Calls,
         asked: &ToolRequest,
-        request_id: &str,
     ) -> Result<String, String> {
+        let Calling { question, offered, request_id, .. } = *on;
         if calls.count >= CALLS {
             return Err(format!("no more than {CALLS} tools are called for one answer: answer with what there is"));
         }
@@ -136,7 +141,7 @@ impl Assistants {
             self.announcer.announce(about(question, payload));
         };
         let waiting = || tell("asked", "waiting", None);
-        let leave = self.leave(question, reply, place, tool, &arguments, &key, waiting).await;
+        let leave = self.leave(on, place, tool, &arguments, &key, waiting).await;
         let leave = leave.map_err(|error| {
             tracing::warn!(tool = asked.name, %error, "leave for a tool could not be asked for");
             "leave for this call could not be asked for".to_owned()
@@ -153,14 +158,14 @@ impl Assistants {
     /// Whether the person lets the tool be called. Nobody else waits meanwhile: the place is given up while they think.
     async fn leave(
         &self,
-        question: &Question,
-        reply: &Reply,
+        on: &Calling<'_>,
         place: &mut Place,
         tool: &Offered,
         arguments: &Value,
         key: &str,
         waiting: impl FnOnce(),
     ) -> Result<Leave, StoreError> {
+        let Calling { question, reply, .. } = *on;
         let (person, name) = (&question.posted.row.author, &tool.definition.name);
         match tool.approval {
             Approval::Never => return Ok(Leave { word: "not_needed", by: None, granted: true }),
