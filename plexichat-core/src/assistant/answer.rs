@@ -62,6 +62,9 @@ impl Assistants {
             why = begun.stopped() => Outcome::Stopped(why),
             outcome = self.work(&question, &mut reply, &mut place) => outcome,
         };
+        if matches!(outcome, Outcome::Stopped(_)) {
+            self.give_up_leave(&question).await;
+        }
         self.close(&question, reply, outcome).await;
     }
 
@@ -182,8 +185,7 @@ impl Assistants {
             let on = Calling { question, reply, offered, request_id: &request_id };
             let mut results = Vec::new();
             for call in &heard.tool_calls {
-                let called = self.call_tool(&on, place, &mut calls, call);
-                results.push(self.thinking(question, &reply.author, called).await);
+                results.push(self.call_tool(&on, place, &mut calls, call).await);
             }
             turns.push(Turn { role: TurnRole::Tool, parts: results });
             reply.new_paragraph = true;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::Assistants;
+use super::{Assistants, Question};
 use crate::id::{ApprovalId, MessageId, ReplyId, RoomId};
 use crate::message::{Actor, Time};
 use crate::store::StoreError;
@@ -188,6 +188,21 @@ impl Assistants {
         let settled = self.approvals.settle(id, state, now).await?.ok_or(DecideError::Unknown)?;
         self.awaited.tell(id, settled.state);
         if settled.state == wanted { Ok(settled) } else { Err(DecideError::Decided(settled.state)) }
+    }
+
+    /// The answer was ended early: nobody waits for the person's word any more.
+    pub(super) async fn give_up_leave(&self, question: &Question) {
+        let row = &question.posted.row;
+        let pending = self.approvals.pending(&row.author).await.unwrap_or_else(|error| {
+            tracing::warn!(message = %row.id, %error, "what was asked for an answer that is stopped stays until its time is up");
+            Vec::new()
+        });
+        for request in pending.into_iter().filter(|request| request.message_id == row.id) {
+            if let Err(error) = self.approvals.settle(request.id, ApprovalState::Expired, self.clock.now()).await {
+                tracing::warn!(approval = %request.id, %error, "it stays until its time is up");
+            }
+            self.awaited.tell(request.id, ApprovalState::Expired);
+        }
     }
 
     /// Keeps a request and waits for the person's word, `Expired` where none comes in time. `ask` is called where the person

@@ -10,7 +10,7 @@ use super::answer::stored;
 use super::command::{self, Command};
 use super::policy::{AssistantPolicy, Trigger};
 use super::trigger::{Situation, Wanted};
-use super::{Assistants, LINE};
+use super::{Assistants, LINE, say};
 use crate::ai::{AiError, AiErrorKind};
 use crate::command::split;
 use crate::dispatch::Retry;
@@ -21,6 +21,13 @@ use crate::pipeline::{Access, Posted};
 
 /// How many models `/ai models` lists.
 const LISTED: usize = 50;
+
+/// How many questions of one room are answered or wait. What is told to plugins waits for them in the end: nobody may fill
+/// that line.
+const WAITING_MAX: usize = 10;
+
+/// The same for all rooms.
+const WAITING_MAX_ALL: usize = 500;
 
 /// A question on its way.
 pub(super) struct Question {
@@ -103,6 +110,14 @@ impl Assistants {
                 }));
             }
         };
+        let (here, all) = self.running.count(row.room_id);
+        if here >= WAITING_MAX || all >= WAITING_MAX_ALL {
+            let words = say::failure("busy", "too many questions wait already", "Ask again when some are answered.");
+            let assistants = self.clone();
+            return Some(Box::pin(async move {
+                assistants.say(&posted, &policy.name, words, retry).await;
+            }));
+        }
         let begun = self.running.begin(row.id, row.room_id, row.author.clone());
         let turn = self.turns.take(row.room_id, LINE);
         let question = Question { posted, policy, own, command, retry };

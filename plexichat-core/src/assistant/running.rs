@@ -59,6 +59,12 @@ impl Running {
         Begun { running: self.clone(), reply_id, stopped }
     }
 
+    /// How many answers are on their way or wait, in this room and in all.
+    pub(super) fn count(&self, room_id: RoomId) -> (usize, usize) {
+        let map = self.map();
+        (map.values().filter(|entry| entry.room_id == room_id).count(), map.len())
+    }
+
     fn stop(&self, reply_id: ReplyId, why: Stop) -> bool {
         let map = self.map();
         let Some(entry) = map.get(&reply_id) else { return false };

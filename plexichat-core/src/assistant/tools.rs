@@ -120,7 +120,7 @@ impl Assistants {
         calls: &mut Calls,
         asked: &ToolRequest,
     ) -> Result<String, String> {
-        let Calling { question, offered, request_id, .. } = *on;
+        let Calling { question, reply, offered, request_id } = *on;
         if calls.count >= CALLS {
             return Err(format!("no more than {CALLS} tools are called for one answer: answer with what there is"));
         }
@@ -150,7 +150,8 @@ impl Assistants {
             tell(leave.word, "failed", leave.by);
             return Err("the person did not give leave for this call".to_owned());
         }
-        let done = self.run_tool(question, tool, arguments, key, calls.count).await;
+        let run = self.run_tool(question, tool, arguments, key, calls.count);
+        let done = self.thinking(question, &reply.author, run).await;
         tell(leave.word, if done.is_ok() { "done" } else { "failed" }, leave.by);
         done
     }

@@ -43,6 +43,7 @@ pub struct Rooms<S> {
 pub async fn message_store<S: MessageStore>(make: impl AsyncFn() -> Rooms<S>) {
     access_is_told(make().await).await;
     rows_come_back_whole(make().await).await;
+    what_an_ai_said_is_found_by_its_key(make().await).await;
     places_have_no_gaps(make().await).await;
     only_messages_of_the_room_are_answered(make().await).await;
     a_key_posts_once(make().await).await;
@@ -62,6 +63,21 @@ async fn access_is_told<S: MessageStore>(rooms: Rooms<S>) {
     if let Some(stranger) = &rooms.stranger {
         assert_eq!(access(stranger, rooms.room).await, Access::None);
     }
+}
+
+/// Whichever model said it, and nobody else's.
+async fn what_an_ai_said_is_found_by_its_key<S: MessageStore>(rooms: Rooms<S>) {
+    let bench = Bench::new(rooms);
+    let (store, room) = (&bench.rooms.store, bench.rooms.room);
+    let keyed = |author: &Actor, key: &str| Incoming { key: Some(key.to_owned()), ..incoming(author, room, "words") };
+    let model = Actor { kind: ActorKind::Ai, id: "plugin/model".into(), name: "assistant".into() };
+    bench.post(keyed(&bench.rooms.writer, "person")).await;
+    let said = bench.post(keyed(&model, "model")).await;
+    let by_ai_key = async |room, key| store.by_ai_key(room, key).await.expect("by_ai_key");
+    assert_eq!(by_ai_key(room, "model").await.as_ref(), Some(&*said.row));
+    assert_eq!(by_ai_key(room, "person").await, None, "a person's key is a person's");
+    assert_eq!(by_ai_key(bench.rooms.other_room, "model").await, None, "a key is its room's");
+    assert!(!store.is_direct(room).await.expect("is_direct"));
 }
 
 async fn rows_come_back_whole<S: MessageStore>(rooms: Rooms<S>) {
