@@ -12,7 +12,7 @@ use crate::descriptor::{FailMode, Hook};
 use crate::event::Event;
 use crate::id::{EventId, MessageId, RoomId};
 use crate::manager::snapshot::{MissingHook, Snapshot};
-use crate::message::{Actor, MessageState, Origin, StoredRow};
+use crate::message::{Actor, ActorKind, MessageState, Origin, StoredRow};
 use crate::pipeline::{
     Access, Announcer, Change, ChangeRow, Delivery, Fanout, Incoming, Limits, Message, MessageStore, Outbox, Outcome,
     Parts, Pipeline, Posted, Refusal, Stored,
