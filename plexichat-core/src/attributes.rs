@@ -47,7 +47,7 @@
 /// | `requires("other" = "^1")` | the plugins that it cannot do without |
 /// | `emits(ReportReady, "json_name")` | the events that it emits: types made by [`event`](macro@event), and names of events whose data is JSON |
 /// | `absolute("/v1/models")` | the absolute paths that it serves |
-/// | `scan_message(..)`, `rewrite_message(..)`, `scan_file(..)` | the policy of a hook |
+/// | `scan_message(..)`, `rewrite_message(..)`, `scan_file(..)`, `scan_reply(..)`, `check_login(..)` | the policy of a hook |
 ///
 /// # The policy of a hook
 ///
@@ -111,13 +111,109 @@ pub use plexichat_macros::plugin;
 /// # fn main() {}
 /// ```
 ///
-/// A block may also have `scan_file`, which judges uploads, and `fn canaries`, which names samples that the scanner must object
+/// A block may also have `scan_file`, which judges uploads, `scan_reply`, which judges what models say before people see it (whole,
+/// or window by window, as `fn reply_mode` says), `check_login`, which judges attempts to sign in, and `fn canaries`, which names samples that the scanner must object
 /// to: the host shows them to it at start and every hour, and relies on it no longer where it lets one pass.
+///
+/// # An AI provider
+///
+/// Models have the provider's own names; everybody else knows them as `plugin/model`. The host chooses the provider, watches its
+/// times, tries again, counts what is used and shows every answer to the scanners.
+///
+/// ```
+/// use plexichat::ai::FinishReason;
+/// use plexichat::prelude::*;
+///
+/// /// Settings of the provider.
+/// #[plexichat::config]
+/// pub struct Config {
+///     /// Key of the service.
+///     pub api_key: Secret,
+/// }
+///
+/// #[plexichat::plugin(name = "oracle", provides(AiProvider), permissions(NetworkAccess), category = "productivity")]
+/// pub struct Oracle {
+///     http: HttpClient,
+///     config: Config,
+/// }
+///
+/// impl Plugin for Oracle {
+///     type Config = Config;
+///
+///     async fn initialize(ctx: Context<Self>, config: Config) -> Result<Self> {
+///         Ok(Self { http: ctx.http(), config })
+///     }
+/// }
+///
+/// #[plexichat::role]
+/// impl AiProvider for Oracle {
+///     async fn models(&self) -> Result<Vec<Model>, AiError> {
+///         Ok(vec![Model::new("delphi-1")])
+///     }
+///
+///     // What comes piece by piece is given on as it comes: `AiStream::new` takes any stream.
+///     async fn stream_response(&self, request: AiRequest) -> Result<AiStream, AiError> {
+///         let question = request.turns.last().map(|turn| turn.joined_text()).unwrap_or_default();
+///         let asked = self.http.post("https://oracle.example.org/ask").json(&json!({ "question": question }));
+///         let answer = asked.header("authorization", &format!("Bearer {}", self.config.api_key.expose())).send().await?;
+///         if !answer.is_success() {
+///             return Err(AiError::new(AiErrorKind::Unavailable, format!("the oracle says {}", answer.status)));
+///         }
+///         Ok(AiStream::of([AiDelta::text(answer.text()), AiDelta::finish(FinishReason::Stop)]))
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # An interface
+///
+/// Routes lie below `/api/v1/plugins/<name>`, where `schema config install uninstall enable disable release -` are the server's; a
+/// path that the attribute's `absolute(..)` names begins at the server's root. Each route says who may call it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use plexichat::prelude::*;
+///
+/// #[plexichat::plugin(name = "dashboard", provides(Interface), absolute("/status.txt"))]
+/// pub struct Dashboard;
+///
+/// impl Plugin for Dashboard {
+///     type Config = NoConfig;
+///
+///     async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl Dashboard {
+///     async fn greeting(self: Arc<Self>, call: RouteCall) -> Result<RouteAnswer> {
+///         let name = call.parameter("name").unwrap_or("you");
+///         RouteAnswer::json(200, &json!({ "greeting": format!("Hello, {name}!") }))
+///     }
+///
+///     async fn status(self: Arc<Self>, _: RouteCall) -> Result<RouteAnswer> {
+///         Ok(RouteAnswer::text(200, "well"))
+///     }
+/// }
+///
+/// #[plexichat::role]
+/// impl Interface for Dashboard {
+///     fn register_routes(routes: Routes<Self>) -> Routes<Self> {
+///         routes
+///             .get("/greeting/{name}", Auth::User, Self::greeting) // /api/v1/plugins/dashboard/greeting/Ada
+///             .get("/status.txt", Auth::Public, Self::status)
+///     }
+/// }
+/// # fn main() {
+/// # assert_eq!((PLEXICHAT_PLUGIN.entry.routes)().len(), 2);
+/// # }
+/// ```
 ///
 /// # What it writes
 ///
-/// `#[async_trait]` on the block, and the inherent constant `PLEXICHAT_SECURITY`, a
-/// [`SecurityRole`](crate::descriptor::SecurityRole), which the descriptor reads.
+/// `#[async_trait]` on the block, and an inherent constant that the descriptor reads: `PLEXICHAT_SECURITY`, a
+/// [`SecurityRole`](crate::descriptor::SecurityRole), `PLEXICHAT_AI_PROVIDER` or `PLEXICHAT_INTERFACE`.
 pub use plexichat_macros::role;
 
 /// Makes a struct a plugin's settings.
@@ -194,8 +290,8 @@ pub use plexichat_macros::config;
 /// whose fields have names.
 pub use plexichat_macros::model;
 
-/// Says which methods the host calls: [`#[on(..)]`](#events) for events, [`#[command(..)]`](#commands) for commands. One
-/// block for each plugin; its other methods are nobody's business.
+/// Says which methods the host calls: [`#[on(..)]`](#events) for events, [`#[command(..)]`](#commands) for commands,
+/// [`#[tool(..)]`](#tools) for models. One block for each plugin; its other methods are nobody's business.
 ///
 /// # Events
 ///
@@ -243,6 +339,43 @@ pub use plexichat_macros::model;
 /// }
 /// # fn main() {
 /// # assert_eq!(PLEXICHAT_PLUGIN.commands[0].help, "Rolls a die.");
+/// # }
+/// ```
+///
+/// # Tools
+///
+/// `#[tool("forecast")]` is a function that models may call for whoever they answer, as `<plugin>__forecast`. Its documentation is
+/// what a model reads; the schema of its arguments comes from their type, a [`model`](macro@model), and they are checked before it
+/// is called. `approval` says whether a person is asked first: `"never"` for what only looks something up, `"first_use"`, or
+/// `"always"`, as where nothing is said. An operator or a room may ask for more.
+///
+/// ```
+/// use plexichat::prelude::*;
+/// # #[plexichat::plugin(name = "weather")]
+/// # pub struct Weather;
+/// # impl Plugin for Weather {
+/// #     type Config = NoConfig;
+/// #     async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> { Ok(Self) }
+/// # }
+/// /// Of which place.
+/// #[plexichat::model]
+/// pub struct Place {
+///     /// A town.
+///     pub town: String,
+/// }
+///
+/// #[plexichat::handlers]
+/// impl Weather {
+///     /// Says what the weather of a town will be.
+///     #[tool("forecast", approval = "never")]
+///     async fn forecast(&self, call: ToolCall, args: Place) -> Result<ToolAnswer> {
+///         // What a tool does it does with the rights of whoever asked the model.
+///         let who = call.caller.actor().map_or("somebody", |actor| &*actor.name);
+///         Ok(json!({ "town": args.town, "weather": "rain", "for": who }).into())
+///     }
+/// }
+/// # fn main() {
+/// # assert_eq!(PLEXICHAT_PLUGIN.tools[0].help, "Says what the weather of a town will be.");
 /// # }
 /// ```
 ///
