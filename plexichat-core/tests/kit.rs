@@ -2,7 +2,6 @@
 //! is wrong with a provider.
 
 #![cfg(feature = "testing")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use futures_util::StreamExt;
 use plexichat::ai::{AiDelta, AiErrorKind, AiRequest, EmbedRequest, FinishReason, Turn};

@@ -259,7 +259,7 @@ async fn what_would_be_held_back_is_refused_and_what_is_flagged_is_told_once() -
 async fn alerts(host: &RunningPlugin<Ears>, code: &str) -> TestResult<Vec<Value>> {
     for _ in 0..2_000 {
         let events = host.events().into_iter().filter(|event| event.name == "security_alert");
-        let data: Vec<Value> = events.filter_map(|event| event.data().ok().map(|data| data.clone())).collect();
+        let data: Vec<Value> = events.filter_map(|event| event.data().ok()).collect();
         let found: Vec<Value> = data.into_iter().filter(|data| data["code"] == code).collect();
         if !found.is_empty() {
             return Ok(found);
@@ -371,8 +371,7 @@ async fn an_answer_that_is_audited_ends_where_a_needed_word_cannot_be_had() -> T
 #[plexichat::test]
 async fn a_scanner_that_a_room_requires_and_that_does_not_run_closes_its_answers() -> TestResult {
     let host = TestHost::new().beside::<Whole>().start::<Deaf>().await?;
-    let mut policy = RoomPolicy::default();
-    policy.required_scanners = vec!["ears".parse()?];
+    let policy = RoomPolicy { required_scanners: vec!["ears".parse()?], ..RoomPolicy::default() };
     host.store().set_policy(host.room(), policy);
     let error = host.hear_in(Some(host.room()), &["hello"]).await.unwrap_err();
     assert!(error.to_string().contains("the scan_reply hook of `ears` is not available"), "{error}");
