@@ -149,17 +149,14 @@ enum Block {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta {
-    TextDelta {
-        text: String,
-    },
-    ThinkingDelta {
-        thinking: String,
-    },
-    InputJsonDelta {
-        partial_json: String,
-    },
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
     #[serde(other)]
     Other,
 }
@@ -245,9 +242,9 @@ impl Reader {
 
     fn go_on(&mut self, index: u64, delta: Delta) {
         match delta {
-            Delta::TextDelta { text } => self.text(text),
-            Delta::ThinkingDelta { thinking } => self.reasoning(thinking),
-            Delta::InputJsonDelta { partial_json } => self.arguments(index, partial_json),
+            Delta::Text { text } => self.text(text),
+            Delta::Thinking { thinking } => self.reasoning(thinking),
+            Delta::InputJson { partial_json } => self.arguments(index, partial_json),
             // Signatures and citations.
             Delta::Other => {}
         }

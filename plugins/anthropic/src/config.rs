@@ -155,7 +155,7 @@ fn check_value(value: &Secret) -> std::result::Result<(), &'static str> {
     }
 }
 
-fn check_models(models: &Vec<ListedModel>) -> std::result::Result<(), &'static str> {
+fn check_models(models: &[ListedModel]) -> std::result::Result<(), &'static str> {
     let mut ids: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
     ids.sort_unstable();
     match ids.windows(2).any(|pair| pair[0] == pair[1]) {

@@ -1,5 +1,7 @@
 //! The provider as the host meets it: on the test kit's real host, before a stub of the documented wire format.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::time::Duration;
 
 use plexichat::ai::{EmbedRequest, FinishReason, ToolRequest, Turn, Usage};

@@ -52,9 +52,15 @@ impl Reading {
             }
             let taken = match self.events.next().await {
                 Ok(Some(event)) => self.reader.take_event(&event, &self.service),
-                Ok(None) => Ok(self.reader.end()),
+                Ok(None) => {
+                    self.reader.end();
+                    Ok(())
+                }
                 // It said that it was done before it hung up.
-                Err(_) if self.reader.finish.is_some() => Ok(self.reader.end()),
+                Err(_) if self.reader.finish.is_some() => {
+                    self.reader.end();
+                    Ok(())
+                }
                 Err(error) => Err(self.service.failed(self.service.unreachable(error))),
             };
             if let Err(error) = taken {

@@ -58,10 +58,8 @@ impl Answer {
                 _ => return Err(format!("the service numbers its vectors wrongly, or vector {index} is empty")),
             }
         }
-        let mut embeddings = Embeddings::default();
-        embeddings.usage = self.usage.map(|tokens| Usage { input_tokens: tokens.prompt_tokens, ..Usage::default() });
-        embeddings.vectors = vectors;
-        Ok(embeddings)
+        let usage = self.usage.map(|tokens| Usage { input_tokens: tokens.prompt_tokens, ..Usage::default() });
+        Ok(Embeddings { vectors, usage })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The provider as the host meets it: on the test kit's real host, before services that speak as real ones do.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::time::Duration;
 
 use plexichat::ai::{EmbedRequest, FinishReason, ToolRequest, Turn, Usage};
