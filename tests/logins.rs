@@ -9,10 +9,13 @@ const PASSWORD: &str = "correct horse battery staple";
 
 fn server(mood: &str) -> Server {
     let config = format!(
-        "[server.accounts]\nregistration = \"open\"\n[plugins.moody]\nenabled = true\n[plugins.moody.config]\nword = \
-         \"mallory\"\nmood = \"{mood}\"\n"
+        "[server.accounts]\nregistration = \"open\"\n[plugins.moody.config]\nword = \"mallory\"\nmood = \"{mood}\"\n"
     );
-    Setup::of(&bundle::fixtures()).config(&config).start()
+    let server = Setup::of(bundle::fixtures()).config(&config).start();
+    for act in ["install", "enable"] {
+        server.cli_ok(&["plugin", act, "moody"]);
+    }
+    server
 }
 
 async fn make(server: &Server, name: &str) {
