@@ -142,7 +142,8 @@ async fn what_was_asked_is_counted_and_limited() {
     assert!(words.contains("used up the requests") && words.contains("24 hours"), "{words}");
     // Others may go on.
     let asked = admin.say(&lobby, "five").await;
-    assert_eq!(admin.answer_to(&lobby, &asked).await["text"], "five");
+    // Where several talk, a model is told who said what.
+    assert_eq!(admin.answer_to(&lobby, &asked).await["text"], "admin: five");
 
     let own = ann.get("/api/v1/ai/usage").await.expect(200);
     assert_eq!((&own["total"]["requests"], &own["total"]["input_tokens"]), (&json!(2), &json!(14)), "{own}");
@@ -178,7 +179,7 @@ async fn what_was_asked_is_counted_and_limited() {
     server.signal(rustix::process::Signal::HUP);
     server.wait_for_log(&["INFO", "settings were read again"]);
     let asked = ann.say(&lobby, "six").await;
-    assert_eq!(ann.answer_to(&lobby, &asked).await["text"], "six");
+    assert_eq!(ann.answer_to(&lobby, &asked).await["text"], "ann: six");
 }
 
 #[tokio::test]
