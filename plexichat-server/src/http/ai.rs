@@ -18,8 +18,7 @@ use super::output::{Gone, Shown};
 use super::rooms::limit;
 use crate::auth::Principal;
 use crate::error::ApiError;
-use crate::store::Scope;
-use crate::store::usage::{UsageBy, UsageFilter, UsageGroup, UsageRow, UsageSum};
+use crate::store::{Scope, UsageBy, UsageFilter, UsageGroup, UsageRow, UsageSum};
 
 /// How many requests or sums a page has where nothing is said.
 const PAGE: u32 = 100;

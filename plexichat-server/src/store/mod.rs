@@ -32,3 +32,4 @@ pub use sqlite::{
     Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, DatabaseFacts, FileRow, InvalidAnchor,
     OpenError, Rotation, Store, check_file, database_facts, snapshot, verify_audit_file,
 };
+pub use usage::{UsageBy, UsageFilter, UsageGroup, UsageRow, UsageSum};
