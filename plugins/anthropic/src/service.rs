@@ -18,9 +18,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(600);
 /// The largest body of an error that is read.
 const ERROR_MAX: usize = 64 * 1024;
 
-/// The largest list of models.
-const ANSWER_MAX: usize = 8 * 1024 * 1024;
-
 /// The service, as the settings say.
 pub(crate) struct Service {
     http: HttpClient,
@@ -64,12 +61,12 @@ impl Service {
     }
 
     async fn whole<T: DeserializeOwned>(&self, request: RequestBuilder, now: Time) -> Result<T, AiError> {
-        let response = request.stream().await.map_err(|error| self.failed(self.unreachable(error)))?;
+        // The timeout counts for all of it, which it does not for a stream.
+        let response = request.send().await.map_err(|error| self.failed(self.unreachable(error)))?;
         if !response.is_success() {
-            return Err(self.refused(response, now).await);
+            return Err(self.failed(error::refused(&response, now, &|text| self.stripped(text))));
         }
-        let body = response.collect(ANSWER_MAX).await.map_err(|error| self.failed(self.unreachable(error)))?;
-        let answer = self.read(&body)?;
+        let answer = self.read(&response)?;
         self.worked();
         Ok(answer)
     }

@@ -7,13 +7,14 @@ use serde::Deserialize;
 
 use crate::service::Service;
 
+/// How many texts are sent at once: the vectors of more may not fit into one answer.
+const BATCH: usize = 128;
+
 /// Asks the service for the vectors of these texts, in their order.
 pub(crate) async fn embed(service: &Service, request: EmbedRequest, now: Time) -> Result<Embeddings, AiError> {
     let model = service.config().upstream_model(&request.model)?.to_owned();
-    let texts = request.input.len();
     let mut body = request.extra;
     body.insert("model".to_owned(), json!(model));
-    body.insert("input".to_owned(), json!(request.input));
     body.insert("encoding_format".to_owned(), json!("float"));
     if let Some(dimensions) = request.dimensions {
         body.insert("dimensions".to_owned(), json!(dimensions));
@@ -21,8 +22,18 @@ pub(crate) async fn embed(service: &Service, request: EmbedRequest, now: Time) -
     if let Some(user) = request.user {
         body.insert("user".to_owned(), json!(user));
     }
-    let answer: Answer = service.post("/embeddings", &Value::Object(body), now).await?;
-    answer.in_order(texts).map_err(|message| service.failed(AiError::new(AiErrorKind::Protocol, message)))
+    let mut found = Embeddings::default();
+    for texts in request.input.chunks(BATCH) {
+        body.insert("input".to_owned(), json!(texts));
+        let answer: Answer = service.post("/embeddings", &json!(body), now).await?;
+        let part = answer.in_order(texts.len());
+        let part = part.map_err(|message| service.failed(AiError::new(AiErrorKind::Protocol, message)))?;
+        found.vectors.extend(part.vectors);
+        if let Some(more) = part.usage {
+            found.usage.get_or_insert_default().input_tokens += more.input_tokens;
+        }
+    }
+    Ok(found)
 }
 
 #[derive(Deserialize)]

@@ -317,6 +317,24 @@ async fn embeddings_are_asked_for_and_checked() -> TestResult {
 }
 
 #[plexichat::test]
+async fn many_texts_are_sent_in_several_requests() -> TestResult {
+    let host = host().http(|request| {
+        let body: Value = serde_json::from_slice(&request.body)?;
+        let texts = body["input"].as_array().map_or(&[][..], Vec::as_slice);
+        let number = |text: &Value| text.as_str().and_then(|text| text.parse::<f32>().ok());
+        let data: Vec<Value> = texts.iter().map(|text| json!({ "embedding": [number(text)] })).collect();
+        Ok(json_response(200, &json!({ "data": data, "usage": {"prompt_tokens": texts.len()} })))
+    });
+    let plugin = host.start::<OpenAi>().await?;
+    let texts = (0..300).map(|number| number.to_string()).collect();
+    let seen = plugin.plugin()?.embed(EmbedRequest::new("tiny", texts)).await?;
+    let numbers: Vec<f32> = seen.vectors.concat();
+    assert_eq!(numbers, (0_u16..300).map(f32::from).collect::<Vec<_>>());
+    assert_eq!((seen.usage.unwrap().input_tokens, plugin.http().requests().len()), (300, 3));
+    Ok(())
+}
+
+#[plexichat::test]
 async fn health_is_what_the_last_request_met() -> TestResult {
     let status = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(401));
     let answers = status.clone();
