@@ -4,6 +4,8 @@
 #![cfg(feature = "testing")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::time::Duration;
+
 use plexichat::descriptor::{FailMode, Hook};
 use plexichat::login::{LoginAttempt, LoginMethod};
 use plexichat::message::Origin;
@@ -43,9 +45,9 @@ mod ears {
     #[plexichat::plugin(
         name = "ears",
         provides(Security),
-        scan_reply(timeout = "100ms", on_error = "open"),
-        check_login(timeout = "100ms", on_error = "open"),
-        scan_message(timeout = "100ms", on_error = "open")
+        scan_reply(timeout = "5s", on_error = "open"),
+        check_login(timeout = "5s", on_error = "open"),
+        scan_message(timeout = "5s", on_error = "open")
     )]
     pub(crate) struct Ears(Config);
 
@@ -162,6 +164,14 @@ fn on_error(mode: FailMode) -> impl FnOnce(&mut PluginSettings) {
     }
 }
 
+/// The same for a scanner that hangs: nobody waits long for it.
+fn impatient(mode: FailMode) -> impl FnOnce(&mut PluginSettings) {
+    move |settings| {
+        on_error(mode)(settings);
+        settings.hooks.values_mut().for_each(|said| said.timeout = Some(Duration::from_millis(100)));
+    }
+}
+
 async fn listening(config: Value) -> TestResult<RunningPlugin<Ears>> {
     TestHost::new().config(config).settings(on_error(FailMode::Closed)).start::<Ears>().await
 }
@@ -264,7 +274,7 @@ async fn alerts(host: &RunningPlugin<Ears>, code: &str) -> TestResult<Vec<Value>
         if !found.is_empty() {
             return Ok(found);
         }
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Err(format!("there was no alert `{code}`").into())
 }
@@ -300,7 +310,7 @@ async fn the_strictest_mode_counts_for_all() -> TestResult {
 #[track_caller]
 fn check(policy: FailMode, mode: &str, mood: &str, expected: Option<&str>) {
     plexichat::testing::run(async {
-        let host = TestHost::new().config(json!({ "mode": mode, "mood": mood })).settings(on_error(policy));
+        let host = TestHost::new().config(json!({ "mode": mode, "mood": mood })).settings(impatient(policy));
         let host = host.start::<Ears>().await.unwrap();
         let heard = host.hear(&["hello, this is ", "a longer answer"]).await.unwrap();
         assert_eq!(code(&heard), expected, "{policy:?} {mode} {mood}");
@@ -361,7 +371,7 @@ async fn an_answer_that_is_audited_ends_where_a_needed_word_cannot_be_had() -> T
         if pushed.is_err() {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     assert_eq!(pushed.unwrap_err().code(), "scanner_unavailable");
     assert_eq!(scanner.finish().await.unwrap_err().code(), "scanner_unavailable");
