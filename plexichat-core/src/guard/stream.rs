@@ -96,7 +96,7 @@ impl PluginHandle {
         Result<BoxStream<'static, T>, E>: Blame,
         F: FnOnce(Arc<dyn Instance>) -> BoxFuture<'static, Result<BoxStream<'static, T>, E>> + Send + 'static,
     {
-        let stream = match self.call_for(cause.clone(), what, timeout, work).await? {
+        let stream = match self.call_for(cause, what, timeout, work).await? {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
