@@ -130,7 +130,7 @@ pub(super) mod tests {
 
     #[track_caller]
     fn check(plugins: &[&'static Descriptor], expected: &[&str]) {
-        let found: Vec<String> = super::check(plugins).into_iter().map(|problem| problem.message.into()).collect();
+        let found: Vec<String> = super::check(plugins).into_iter().map(|problem| problem.message).collect();
         assert_eq!(found, expected);
     }
 

@@ -142,9 +142,8 @@ mod tests {
 
     #[test]
     fn vectors_are_numbers_or_base64() {
-        let mut found = Embeddings::default();
-        found.vectors = vec![vec![0.5, -1.0], vec![1.5]];
-        found.usage = Some(Usage { input_tokens: 3, ..Usage::default() });
+        let usage = Some(Usage { input_tokens: 3, ..Usage::default() });
+        let found = Embeddings { vectors: vec![vec![0.5, -1.0], vec![1.5]], usage };
         let read = |base64| serde_json::from_slice::<Value>(&written("m", &found, base64)).unwrap();
         let numbers = read(false);
         assert_eq!(numbers["data"][0], json!({ "object": "embedding", "index": 0, "embedding": [0.5, -1.0] }));

@@ -62,9 +62,8 @@ impl AiProvider for Parrot {
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, AiError> {
-        let mut found = Embeddings::default();
-        found.vectors = request.input.iter().map(|text| vec![text.len() as f32, 0.5]).collect();
-        Ok(found)
+        let vectors = request.input.iter().map(|text| vec![text.len() as f32, 0.5]).collect();
+        Ok(Embeddings { vectors, usage: None })
     }
 }
 
