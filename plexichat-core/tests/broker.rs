@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::stream;
 use plexichat::ai::{
     AiDelta, AiError, AiErrorKind, AiRequest, AiResponse, AiStream, EmbedRequest, Embeddings, FinishReason, Model,
-    Turn, Usage,
+    Part, ToolDefinition, ToolRequest, Turn, Usage,
 };
 use plexichat::broker::{Ask, Piece, Quotas};
 use plexichat::message::{Actor, Origin};
@@ -18,6 +18,7 @@ use plexichat::prelude::*;
 use plexichat::testing::{RunningPlugin, TestHost, TestResult};
 
 use self::censor::Censor;
+use self::clerk::Clerk;
 use self::spare::Spare;
 
 static ASKED: AtomicUsize = AtomicUsize::new(0);
@@ -65,6 +66,8 @@ impl AiProvider for Oracle {
             "panics-later",
             "endless",
             "mute",
+            "calls",
+            "runaway",
         ];
         let vectors = {
             let mut model = Model::new("vectors");
@@ -107,6 +110,17 @@ impl AiProvider for Oracle {
                     Some((Ok(AiDelta::text("and ")), held))
                 })))
             }
+            "calls" => {
+                let call = |name: Option<&str>, arguments: String| AiDelta::ToolCall {
+                    index: 0,
+                    id: name.map(str::to_owned),
+                    name: name.map(str::to_owned),
+                    arguments,
+                };
+                let pieces = [call(Some("look"), "{\"what\":\"".to_owned()), call(None, format!("{said}\"}}"))];
+                Ok(AiStream::of(pieces.into_iter().chain([AiDelta::finish(FinishReason::ToolCalls)])))
+            }
+            "runaway" => Ok(AiStream::new(stream::repeat(Ok(AiDelta::text("x".repeat(64 * 1024)))))),
             _ => Ok(AiStream::of([])),
         }
     }
@@ -177,6 +191,29 @@ mod censor {
     }
 }
 
+mod clerk {
+    use plexichat::prelude::*;
+
+    /// Judges what models say.
+    #[plexichat::plugin(name = "clerk", provides(Security))]
+    pub(crate) struct Clerk;
+
+    impl Plugin for Clerk {
+        type Config = NoConfig;
+
+        async fn initialize(_: Context<Self>, _: NoConfig) -> Result<Self> {
+            Ok(Self)
+        }
+    }
+
+    #[plexichat::role]
+    impl Security for Clerk {
+        async fn scan_reply(&self, reply: &ReplyView<'_>) -> Result<Verdict, ScanError> {
+            Ok(if reply.text().contains("classified") { Verdict::Reject(Finding::new("word")) } else { Verdict::Allow })
+        }
+    }
+}
+
 fn question(models: &[&str], text: &str) -> Ask<AiRequest> {
     Ask {
         models: models.iter().map(|&model| model.to_owned()).collect(),
@@ -204,20 +241,28 @@ async fn answer(running: &RunningPlugin<Oracle>, ask: Ask<AiRequest>) -> Result<
     Ok(response.text)
 }
 
-async fn started() -> TestResult<RunningPlugin<Oracle>> {
-    let host = TestHost::new().beside::<Spare>().beside::<Censor>().settings(|settings| {
+fn host() -> TestHost {
+    TestHost::new().beside::<Spare>().beside::<Censor>().settings(|settings| {
         settings.timeouts.first_delta = Duration::from_millis(200);
         settings.timeouts.gap = Duration::from_millis(200);
-    });
-    host.start::<Oracle>().await
+    })
+}
+
+async fn started() -> TestResult<RunningPlugin<Oracle>> {
+    host().start::<Oracle>().await
 }
 
 /// One question to one host of its own, so that no breaker remembers another one's failures.
 #[track_caller]
 fn check(models: &[&str], text: &str, expected: Result<&str, (&str, &str)>) {
+    check_on(host(), models, text, expected);
+}
+
+#[track_caller]
+fn check_on(host: TestHost, models: &[&str], text: &str, expected: Result<&str, (&str, &str)>) {
     let (ask, caller) = (question(models, text), std::panic::Location::caller());
     plexichat::testing::run(async move {
-        let running = started().await.unwrap();
+        let running = host.start::<Oracle>().await.unwrap();
         let told = answer(&running, ask).await;
         let told = told.as_ref().map(String::as_str).map_err(|(shown, code)| (shown.as_str(), *code));
         assert_eq!(told, expected, "at {caller}");
@@ -253,6 +298,46 @@ fn it_is_tried_again_and_elsewhere_before_the_first_piece_and_not_after_it() {
 fn questions_are_judged_like_messages() {
     check(&["oracle/echo"], "this is forbidden", Err(("", "content_filter")));
     check(&["oracle/echo"], "my card is 4111", Ok("my card is ****"));
+}
+
+#[plexichat::test]
+async fn everything_that_is_asked_is_judged() -> TestResult {
+    let running = started().await?;
+    let asked = |change: &dyn Fn(&mut AiRequest)| {
+        let mut ask = question(&["oracle/echo"], "hello");
+        change(&mut ask.request);
+        answer(&running, ask)
+    };
+    let refused = Err((String::new(), "content_filter"));
+    let tool = |description: &str, schema: Value| ToolDefinition {
+        name: "look".to_owned(),
+        description: description.to_owned(),
+        parameters: schema,
+    };
+    let harmless = asked(&|request| request.tools = vec![tool("it looks", json!({"type": "object"}))]).await;
+    assert_eq!(harmless, Ok("hello".to_owned()));
+    assert_eq!(asked(&|request| request.tools = vec![tool("forbidden", json!({}))]).await, refused);
+    assert_eq!(asked(&|request| request.tools = vec![tool("", json!({"x": {"forbidden": 1}}))]).await, refused);
+    assert_eq!(asked(&|request| drop(request.extra.insert("note".into(), json!(["forbidden"])))).await, refused);
+    assert_eq!(asked(&|request| request.sampling.stop = vec!["forbidden".into()]).await, refused);
+    assert_eq!(asked(&|request| request.user = Some("forbidden".into())).await, refused);
+    let (id, name) = ("1".to_owned(), "look".to_owned());
+    let called = Part::ToolCall(ToolRequest { id, name, arguments: r#"{"what":"\u0066orbidden"}"#.into() });
+    assert_eq!(asked(&|request| request.turns[0].parts.insert(0, called.clone())).await, refused);
+    let half = |text: &str| Part::Text { text: text.into() };
+    assert_eq!(asked(&|request| request.turns[0].parts = vec![half("forb"), half("idden")]).await, refused);
+    // What would be redacted cannot be where nothing can be put in its place.
+    assert_eq!(asked(&|request| request.sampling.stop = vec!["4111".into()]).await, refused);
+    Ok(())
+}
+
+#[test]
+fn what_models_say_is_judged_their_tool_calls_too() {
+    check_on(host().beside::<Clerk>(), &["oracle/echo"], "this is classified", Err(("", "content_filter")));
+    check_on(host().beside::<Clerk>(), &["oracle/calls"], "this is classified", Err(("", "content_filter")));
+    check_on(host().beside::<Clerk>(), &["oracle/calls"], r"this is \u0063lassified", Err(("", "content_filter")));
+    check_on(host().beside::<Clerk>(), &["oracle/calls"], "this is known", Ok(""));
+    check_on(host().beside::<Clerk>(), &["oracle/runaway"], "go on", Err(("", "provider_protocol")));
 }
 
 #[plexichat::test]

@@ -6,17 +6,25 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::ask::{event, refused};
+use super::ask::{event, refused, too_long};
 use super::choose::{Chosen, lost};
+use super::flight::Flight;
+use super::judge::judge_calls;
 use super::{AiLedger, UsageRecord};
-use crate::ai::{AiDelta, AiError, AiErrorKind, FinishReason, Usage};
+use crate::ai::{AiDelta, AiError, AiErrorKind, AiResponse, FinishReason, Usage};
 use crate::cause::Cause;
 use crate::event::Payload;
 use crate::event::catalog::{AiReply, AiReplyFailed};
 use crate::guard::{GuardedStream, PluginHandle};
 use crate::id::{MessageId, PluginName};
 use crate::message::Actor;
-use crate::pipeline::{Announcer, Cleared, ReplyDelta, ReplyScanner};
+use crate::pipeline::{Announcer, Cleared, Pipeline, ReplyAbout, ReplyDelta, ReplyScanner};
+
+/// The longest answer, tool calls included, in bytes: far beyond what any model says at once.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// What a piece of a tool call counts beside its text.
+const PIECE_COST: usize = 64;
 
 /// A piece of an answer that everyone may see.
 #[derive(Debug)]
@@ -34,6 +42,12 @@ pub struct Answer {
     first: Option<AiDelta>,
     stream: GuardedStream<Result<AiDelta, AiError>>,
     scanner: ReplyScanner,
+    /// Who judges the tools that it calls, and of what.
+    judges: (Arc<Pipeline>, ReplyAbout),
+    /// The tool calls so far, in their pieces: nobody acts on them before they are judged.
+    calls: Vec<AiDelta>,
+    bytes: usize,
+    flight: Option<Flight>,
     account: Account,
     ready: VecDeque<Piece>,
     deadline: Instant,
@@ -47,6 +61,7 @@ impl Answer {
         first: AiDelta,
         stream: GuardedStream<Result<AiDelta, AiError>>,
         scanner: ReplyScanner,
+        judges: (Arc<Pipeline>, ReplyAbout),
         mut account: Account,
     ) -> Self {
         account.first_piece();
@@ -64,12 +79,21 @@ impl Answer {
             first: Some(first),
             stream,
             scanner,
+            judges,
+            calls: Vec::new(),
+            bytes: 0,
+            flight: None,
             account,
             ready,
             deadline,
             shown: false,
             ended: false,
         }
+    }
+
+    /// It counts as on its way until it ends.
+    pub(super) fn counts(&mut self, flight: Option<Flight>) {
+        self.flight = flight;
     }
 
     /// The model that answers, as it would sign a message: its identifier is `plugin/model`.
@@ -116,6 +140,7 @@ impl Answer {
             }
             if let Err(error) = self.advance().await {
                 self.ended = true;
+                self.flight = None;
                 self.ready.clear();
                 self.account.failed(&error, self.shown);
                 return Some(Err(error));
@@ -131,6 +156,7 @@ impl Answer {
         };
         match delta {
             AiDelta::Text { text } => {
+                self.measure(text.len())?;
                 self.account.count_output(text.len());
                 let cleared = self.scanner.push(&text).await.map_err(|refusal| refused(&refusal))?;
                 self.ready.extend(cleared.map(Piece::Text));
@@ -138,25 +164,52 @@ impl Answer {
             AiDelta::Finish { reason } => {
                 let rest = self.scanner.finish().await.map_err(|refusal| refused(&refusal))?;
                 self.ready.extend(rest.map(Piece::Text));
+                self.release_calls().await?;
                 self.ready.push_back(Piece::Other(AiDelta::finish(reason)));
                 self.ended = true;
+                self.flight = None;
                 self.account.finished(reason.as_str());
             }
             AiDelta::Usage(usage) => {
                 self.account.set_usage(Some(usage));
                 self.ready.push_back(Piece::Other(AiDelta::Usage(usage)));
             }
-            other => {
-                if let AiDelta::Reasoning { text } | AiDelta::ToolCall { arguments: text, .. } = &other {
-                    self.account.count_output(text.len());
+            // What a model thinks is not shown: no scanner sees it.
+            AiDelta::Reasoning { text } => self.account.count_output(text.len()),
+            call @ AiDelta::ToolCall { .. } => {
+                if let AiDelta::ToolCall { arguments, id, name, .. } = &call {
+                    let named = id.as_ref().map_or(0, String::len) + name.as_ref().map_or(0, String::len);
+                    // Each piece costs something to keep, however small it is.
+                    self.measure(arguments.len() + named + PIECE_COST)?;
+                    self.account.count_output(arguments.len());
                 }
-                // What a model thinks is not shown: no scanner sees it.
-                if !matches!(other, AiDelta::Reasoning { .. }) {
-                    self.ready.push_back(Piece::Other(other));
-                }
+                self.calls.push(call);
             }
         }
         Ok(())
+    }
+
+    /// Lets the tools that it calls out, once those who judge answers have seen them whole.
+    async fn release_calls(&mut self) -> Result<(), AiError> {
+        if self.calls.is_empty() {
+            return Ok(());
+        }
+        let mut whole = AiResponse::default();
+        self.calls.iter().for_each(|call| whole.push(call.clone()));
+        let (pipeline, about) = &self.judges;
+        judge_calls(pipeline, about, &whole.tool_calls).await?;
+        self.ready.extend(self.calls.drain(..).map(Piece::Other));
+        Ok(())
+    }
+
+    /// An answer has an end, whatever the service thinks.
+    fn measure(&mut self, bytes: usize) -> Result<(), AiError> {
+        self.bytes += bytes;
+        if self.bytes <= ANSWER_BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!("`{}` answered with more than {ANSWER_BYTES_MAX} bytes", self.plugin.name());
+        Err(AiError::new(AiErrorKind::Protocol, message))
     }
 
     async fn receive(&mut self) -> Result<AiDelta, AiError> {
@@ -174,7 +227,7 @@ impl Answer {
     fn too_slow(&self, gap: Duration, left: Duration) -> String {
         let name = self.plugin.name();
         match left < gap {
-            true => format!("`{name}` took longer than {:?} for its answer", self.plugin.timeouts().answer),
+            true => too_long(name, self.plugin.timeouts().answer).message().to_owned(),
             false => format!("`{name}` said nothing more for {gap:?}"),
         }
     }

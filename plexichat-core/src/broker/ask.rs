@@ -9,12 +9,12 @@ use futures_util::stream::BoxStream;
 use super::answer::{Account, Answer};
 use super::choose::{Chosen, lost};
 use super::{Broker, UsageRecord};
-use crate::ai::{AiDelta, AiError, AiErrorKind, AiRequest, EmbedRequest, Embeddings, Part, Turn, TurnRole, Usage};
+use crate::ai::{AiDelta, AiError, AiErrorKind, AiRequest, EmbedRequest, Embeddings, Turn, Usage};
 use crate::cause::Cause;
 use crate::event::catalog::AiRequest as AiRequested;
 use crate::event::{Event, Payload};
 use crate::guard::GuardedStream;
-use crate::id::{EventId, RoomId};
+use crate::id::{EventId, PluginName, RoomId};
 use crate::message::{Actor, ActorKind, Origin};
 use crate::pipeline::{Refusal, ReplyAbout};
 use crate::plugin::ai_provider::estimated_tokens;
@@ -71,10 +71,14 @@ impl Broker {
         };
         let tokens = u64::from(tokens);
         self.check_quota(&ask.actor, ask.room_id, tokens).await?;
+        let mut flight = Some(self.flights.begin(&ask.actor, ask.room_id, tokens)?);
         let mut last = None;
         for chosen in candidates {
             match self.ask_one(&ask, &chosen, tokens).await {
-                Ok(answer) => return Ok(answer),
+                Ok(mut answer) => {
+                    answer.counts(flight.take());
+                    return Ok(answer);
+                }
                 Err(error) => {
                     let another = error.kind().another_may_answer();
                     last = Some(error);
@@ -138,8 +142,11 @@ impl Broker {
                         room_id: ask.room_id,
                         origin: ask.origin,
                     };
-                    match self.pipeline.reply_scanner(about).await {
-                        Ok(scanner) => return Ok(Answer::new(chosen, first, stream, scanner, account)),
+                    match self.pipeline.reply_scanner(about.clone()).await {
+                        Ok(scanner) => {
+                            let judges = (self.pipeline.clone(), about);
+                            return Ok(Answer::new(chosen, first, stream, scanner, judges, account));
+                        }
                         Err(refusal) => refused(&refusal),
                     }
                 }
@@ -163,12 +170,16 @@ impl Broker {
         let plugin = &chosen.plugin;
         let request = AiRequest { model: chosen.model.clone(), ..ask.request.clone() };
         let times = plugin.timeouts();
+        // A reader that is slow holds it no longer either: the plugin's own stream ends then.
+        let (whole, late) = (times.answer, too_long(plugin.name(), times.answer));
         let asked = plugin.stream(ask.cause, "stream_response", times.connect, move |instance| {
             Box::pin(async move {
                 let Some(provider) = instance.ai_provider() else {
                     return Err(AiError::new(AiErrorKind::Internal, "the plugin is no AI provider"));
                 };
-                let stream: BoxStream<'static, _> = provider.stream_response(request).await?.boxed();
+                let stream = provider.stream_response(request).await?.take_until(tokio::time::sleep(whole));
+                let late = futures_util::stream::once(std::future::ready(Err(late)));
+                let stream: BoxStream<'static, _> = stream.chain(late).boxed();
                 Ok(stream)
             })
         });
@@ -205,6 +216,7 @@ impl Broker {
         }
         let tokens = ask.request.input.iter().map(|text| text.len() as u64 / 4 + 1).sum();
         self.check_quota(&ask.actor, ask.room_id, tokens).await?;
+        let _flight = self.flights.begin(&ask.actor, ask.room_id, tokens)?;
         let mut account = self.account(&ask, &chosen, tokens);
         let plugin = &chosen.plugin;
         let request = EmbedRequest { model: chosen.model.clone(), ..ask.request.clone() };
@@ -230,36 +242,6 @@ impl Broker {
         }
     }
 
-    /// Shows every text of the question to the scanners, and puts what rewriting hooks made of it in its place. What the
-    /// model said before is among it: whoever asks from outside could have written it.
-    async fn judge(&self, ask: &mut Ask<AiRequest>) -> Result<(), AiError> {
-        let Ask { request, actor, room_id, origin, .. } = ask;
-        for turn in &mut request.turns {
-            for part in &mut turn.parts {
-                let text = match part {
-                    Part::Text { text } => text,
-                    Part::ToolResult { content, .. } if turn.role != TurnRole::Assistant => content,
-                    _ => continue,
-                };
-                *text = self.judge_text(actor, *room_id, std::mem::take(text), *origin).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn judge_text(
-        &self,
-        actor: &Actor,
-        room_id: Option<RoomId>,
-        text: String,
-        origin: Origin,
-    ) -> Result<String, AiError> {
-        if text.is_empty() {
-            return Ok(text);
-        }
-        self.pipeline.clear_prompt(actor, room_id, text, origin).await.map_err(|refusal| refused(&refusal))
-    }
-
     fn account<R>(&self, ask: &Ask<R>, chosen: &Chosen, tokens: u64) -> Account {
         let record = UsageRecord {
             request_id: EventId::new().to_string(),
@@ -283,6 +265,11 @@ impl Broker {
             self.host.clone(),
         )
     }
+}
+
+/// An answer that takes longer than all of it may.
+pub(super) fn too_long(provider: &PluginName, whole: Duration) -> AiError {
+    AiError::new(AiErrorKind::Timeout, format!("`{provider}` took longer than {whole:?} for its answer"))
 }
 
 /// What a scanner's word means to whoever asked a model.

@@ -39,12 +39,19 @@ pub struct UsageRecord {
 }
 
 /// Whose spending is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Spender {
     /// Somebody's, everywhere.
     Actor(Actor),
     /// A room's, by everybody.
     Room(RoomId),
+}
+
+impl Spender {
+    /// Somebody, whatever their name is by now.
+    pub fn of(actor: &Actor) -> Self {
+        Self::Actor(Actor { name: "".into(), ..actor.clone() })
+    }
 }
 
 /// What was spent.

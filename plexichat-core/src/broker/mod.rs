@@ -5,6 +5,8 @@
 mod answer;
 mod ask;
 mod choose;
+mod flight;
+mod judge;
 mod ledger;
 mod port;
 mod quota;
@@ -15,12 +17,14 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 use self::choose::Known;
+use self::flight::Flights;
 use crate::capability::clock::Clock;
 use crate::manager::snapshot::Snapshot;
 use crate::pipeline::{Announcer, Pipeline};
 
 pub use self::answer::{Answer, Piece};
 pub use self::ask::Ask;
+pub use self::flight::IN_FLIGHT_MAX;
 pub use self::ledger::{AiLedger, Spender, Spent, UsageRecord};
 pub use self::quota::Quotas;
 
@@ -33,6 +37,7 @@ pub struct Broker {
     clock: Arc<dyn Clock>,
     quotas: ArcSwap<Quotas>,
     known: Known,
+    flights: Flights,
     host: Handle,
 }
 
@@ -48,9 +53,9 @@ impl Broker {
         ledger: Arc<dyn AiLedger>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (quotas, known) = Default::default();
+        let (quotas, known, flights) = Default::default();
         let host = Handle::current();
-        Self { plugins, pipeline, announcer, ledger, clock, quotas, known, host }
+        Self { plugins, pipeline, announcer, ledger, clock, quotas, known, flights, host }
     }
 
     /// Lets other quotas and another default model count from now on.

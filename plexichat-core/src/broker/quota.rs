@@ -52,7 +52,7 @@ impl Broker {
     pub(super) async fn check_quota(&self, actor: &Actor, room_id: Option<RoomId>, tokens: u64) -> Result<(), AiError> {
         let quotas = self.quotas.load_full();
         let since = Time::from_micros(self.clock.now().as_micros() - WINDOW.as_micros() as i64);
-        let own = (Spender::Actor(actor.clone()), quotas.actor_requests, quotas.actor_tokens, "you have");
+        let own = (Spender::of(actor), quotas.actor_requests, quotas.actor_tokens, "you have");
         let rooms =
             room_id.map(|room| (Spender::Room(room), quotas.room_requests, quotas.room_tokens, "this room has"));
         for (spender, most_requests, most_tokens, who) in std::iter::once(own).chain(rooms) {
@@ -60,7 +60,14 @@ impl Broker {
                 continue;
             }
             let spent = self.ledger.spent(&spender, since).await;
-            let spent = spent.map_err(|error| AiError::new(AiErrorKind::Unavailable, error.to_string()))?;
+            let mut spent = spent.map_err(|error| {
+                tracing::warn!(%error, "what models were asked cannot be read");
+                AiError::new(AiErrorKind::Unavailable, "what you asked so far cannot be counted at the moment")
+            })?;
+            // What has not ended counts too, or whoever asks much at once would pass.
+            let under_way = self.flights.of(&spender);
+            spent.requests += under_way.requests;
+            spent.tokens = spent.tokens.saturating_add(under_way.tokens);
             let over = |most: Option<u64>, wanted: u64| most.is_some_and(|most| wanted > most);
             let used_up = if over(most_requests, spent.requests + 1) {
                 "requests"

@@ -233,6 +233,15 @@ impl Bench {
     }
 }
 
+impl Drop for Bench {
+    /// What was shown of an answer that broke off is judged all the same.
+    fn drop(&mut self) {
+        if self.mode == ReplyMode::AuditOnly && self.begun {
+            self.audit(true);
+        }
+    }
+}
+
 /// A part of an answer on its way to the scanners.
 struct Part {
     text: String,
