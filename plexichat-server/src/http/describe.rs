@@ -20,6 +20,7 @@ const TAGS: &[(&str, &[&str], &str)] = &[
     ),
     ("moderation", &["/api/v1/quarantine"], "What scanners hold back"),
     ("rooms", &["/api/v1/rooms"], "Where it is said, and who may read it"),
+    ("ai", &["/api/v1/ai"], "Models, what they were asked and what it cost, and tool calls that wait for leave"),
     ("plugins", &["/api/v1/plugins", "/api/v1/bundle"], "What is linked, and which of it runs"),
     ("operating", &["/api/v1/audit", "/api/v1/system", "/api/v1/events"], "Looking after the server"),
 ];
