@@ -93,7 +93,7 @@ impl Dispatcher {
     /// Hands a message or a stored event to plugins. Returns when every mailbox has taken its events, every inline handler has answered and
     /// its command has its place: then the room's next message may come. What is returned is ready when every handler
     /// and the command are done, and the command's answer is stored or given up; the command runs only while somebody
-    /// polls it.
+    /// polls it. A question to the assistant is done when it is kept: nobody waits here for an answer.
     ///
     /// Messages of one room must be handed over one after the other. Each plugin then sees their events in that order,
     /// and runs the room's commands one after the other in that order; no plugin waits for another one.
@@ -137,6 +137,16 @@ impl Dispatcher {
         Box::pin(async move {
             join(answered, handled).await;
         })
+    }
+
+    /// Has assistants answer what was asked before the server ended. Called once, before anything is handed over.
+    ///
+    /// # Cancel safety
+    /// What was not begun is left for the next start.
+    pub async fn ask_again(&self) {
+        if let Some(assistants) = &self.assistants {
+            assistants.ask_again(self.retry).await;
+        }
     }
 
     async fn events(&self, posted: &Posted) -> Vec<Completion> {

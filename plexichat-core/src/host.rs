@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::assistant::{self, Approvals, Assistants, Pictures};
+use crate::assistant::{self, Approvals, Assistants, Pictures, Questions};
 use crate::broker::{AiLedger, Broker, Quotas};
 use crate::capability::clock::Clock;
 use crate::capability::files::FilesPort;
@@ -47,6 +47,8 @@ pub struct Ports {
     pub ai: Arc<dyn AiLedger>,
     /// What people were asked before tools were called for them.
     pub approvals: Arc<dyn Approvals>,
+    /// The questions to assistants that are not answered yet.
+    pub questions: Arc<dyn Questions>,
     /// The content of files, for models that see pictures.
     pub pictures: Arc<dyn Pictures>,
     /// Who listens.
@@ -105,6 +107,7 @@ impl Host {
             broker: broker.clone(),
             store: ports.messages,
             approvals: ports.approvals,
+            questions: ports.questions,
             pictures: ports.pictures,
             fanout: ports.fanout,
             announcer: Arc::new(bus.clone()),

@@ -2,10 +2,10 @@
 //! wrong, the person is told.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::conversation::{Conversation, HOST, PICTURE_MAX, base64, wanted_pictures};
 use super::frame::{ReplyError, ReplyStep};
+use super::question::KeptAnswer;
 use super::reply::{Place, Reply};
 use super::running::{Begun, Stop};
 use super::tools::{Calling, Calls, Offered, ROUNDS};
@@ -30,7 +30,7 @@ macro_rules! stored {
             match $call.await {
                 Ok(found) => break found,
                 Err(error) => {
-                    tracing::warn!(%error, "the assistant cannot read the store; trying again");
+                    tracing::warn!(%error, "the assistant cannot use the store; trying again");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min($retry.last);
                 }
@@ -53,8 +53,11 @@ enum Outcome {
 }
 
 impl Assistants {
-    /// Answers a question when its turn comes.
-    pub(super) async fn answer(self: Arc<Self>, question: Question, begun: Begun, turn: InLine) {
+    /// Answers a question when its turn comes; where its answer is kept already, writes what lacks of it.
+    pub(super) async fn answer(&self, question: Question, begun: &Begun, turn: InLine, kept: Option<KeptAnswer>) {
+        if let Some(kept) = kept {
+            return self.write_rest(&question, kept).await;
+        }
         let mut reply = Reply::new(&question);
         let mut place = Place::new(turn);
         let outcome = tokio::select! {
@@ -289,7 +292,7 @@ impl Assistants {
                 Some(note) => format!("{}\n\n{note}", reply.text.trim_end()),
                 None => std::mem::take(&mut reply.text),
             };
-            self.written(question, &reply.author, &text, error).await
+            self.written(question, &reply.author, self.parts(&text), error).await
         };
         if let Some(answer) = &mut reply.answer {
             answer.became(messages.first().copied());
@@ -310,15 +313,26 @@ impl Assistants {
         (Self::shown(row.as_slice()), Some(error))
     }
 
+    /// Writes an answer that the model had ended before the server did. What of it is stored is found under its key.
+    async fn write_rest(&self, question: &Question, kept: KeptAnswer) {
+        let row = stored!(question.retry, self.store.message(question.posted.row.id));
+        if row.is_none_or(|row| !row.state.is_shown()) {
+            return;
+        }
+        let KeptAnswer { author, parts } = kept;
+        let (messages, error) = self.written(question, &author, parts, None).await;
+        self.show_as(question, author, ReplyStep::Ended { messages, error });
+    }
+
     /// Stores an answer; where it is refused, says so.
     async fn written(
         &self,
         question: &Question,
         author: &Actor,
-        text: &str,
+        parts: Vec<String>,
         error: Option<ReplyError>,
     ) -> (Vec<crate::id::MessageId>, Option<ReplyError>) {
-        let (rows, refusal) = self.write_answer(question, author, text).await;
+        let (rows, refusal) = self.write_answer(question, author, parts).await;
         let mut messages = Self::shown(&rows);
         let Some(refusal) = refusal else {
             let held = || ReplyError::new("message_held", "the answer is held back until a moderator has looked at it");

@@ -22,9 +22,11 @@ use crate::pipeline::{Access, Posted};
 /// How many models `/ai models` lists.
 const LISTED: usize = 50;
 
-/// How many questions of one room are answered or wait. What is told to plugins waits for them in the end: nobody may fill
-/// that line.
+/// How many questions of one room are answered or wait.
 const WAITING_MAX: usize = 10;
+
+/// The same for one person in all rooms: nobody may fill the line of all.
+const WAITING_MAX_PERSON: usize = 20;
 
 /// The same for all rooms.
 const WAITING_MAX_ALL: usize = 500;
@@ -73,56 +75,93 @@ impl Assistants {
     /// people ask: what plugins and models write, and what comes through webhooks, is no question.
     ///
     /// # Cancel safety
-    /// What is returned is ready when the answer is stored or given up. Dropped, the answer is cut off, and nothing of it is
-    /// kept: told again, the question is asked again.
+    /// What is returned is ready when the question is kept, or the assistant has said what it had to say. Dropped, nothing of
+    /// it may be kept: told again, it is asked again.
     pub(crate) async fn hear(self: &Arc<Self>, posted: &Posted, retry: Retry) -> Option<BoxFuture<'static, ()>> {
         let row = &posted.row;
         if row.author.kind != ActorKind::User || posted.cause_depth >= CAUSE_DEPTH_MAX {
             return None;
         }
+        let running = self.plugins.load().plugins().any(|plugin| plugin.instance().ai_provider().is_some());
+        let (policy, own, wanted) = self.wanted(posted, running, retry).await;
+        let command = match wanted {
+            Wanted::Nothing => return None,
+            Wanted::Answer => None,
+            Wanted::Command(Command::Ask { model, .. }) if policy.trigger != Trigger::Off => {
+                Some(model.map(str::to_owned))
+            }
+            Wanted::Command(Command::Models) => {
+                // Providers may take their time, and the room must not wait for them.
+                let (assistants, posted) = (self.clone(), posted.clone());
+                return Some(Box::pin(async move {
+                    let words = assistants.models(&policy, own).await;
+                    assistants.say(&posted, &policy.name, words, retry).await;
+                }));
+            }
+            Wanted::Command(command) => {
+                let words = self.words(posted, &policy, command, retry).await;
+                return Some(self.saying(posted, policy, words, retry));
+            }
+        };
+        let (here, theirs, all) = self.running.count(row.room_id, &row.author);
+        if here >= WAITING_MAX || theirs >= WAITING_MAX_PERSON || all >= WAITING_MAX_ALL {
+            let words = say::failure("busy", "too many questions wait already", "Ask again when some are answered.");
+            return Some(self.saying(posted, policy, words, retry));
+        }
+        // Where it has begun before, it is kept.
+        let begun = self.running.begin(row.id, row.room_id, row.author.clone())?;
+        let turn = self.turns.take(row.room_id, LINE);
+        let question = Question { posted: posted.clone(), policy, own, command, retry };
+        Some(self.take_on(question, begun, turn))
+    }
+
+    /// A question that was kept, as it is read now; nothing where it is none any more.
+    pub(super) async fn read_again(&self, posted: &Posted, retry: Retry) -> Option<Question> {
+        // Where no provider runs, that is said.
+        let (policy, own, wanted) = self.wanted(posted, true, retry).await;
+        let command = match wanted {
+            Wanted::Answer => None,
+            Wanted::Command(Command::Ask { model, .. }) if policy.trigger != Trigger::Off => {
+                Some(model.map(str::to_owned))
+            }
+            Wanted::Nothing | Wanted::Command(_) => return None,
+        };
+        Some(Question { posted: posted.clone(), policy, own, command, retry })
+    }
+
+    /// What a message wants of which assistant, and whether the room has that of its own.
+    async fn wanted<'a>(
+        &self,
+        posted: &'a Posted,
+        providers: bool,
+        retry: Retry,
+    ) -> (AssistantPolicy, bool, Wanted<'a>) {
+        let row = &posted.row;
         let (policy, default) = (stored!(retry, self.store.policy(row.room_id)), self.default.load_full());
         let own = policy.assistant.as_ref();
         let default = default.as_ref().as_ref();
         let by_place = own.is_some() || default.is_some_and(|default| default.trigger == Trigger::Direct);
-        let plugins = self.plugins.load_full();
         let situation = Situation {
             own,
             default,
             direct: by_place && stored!(retry, self.store.is_direct(row.room_id)),
-            providers: plugins.plugins().any(|plugin| plugin.instance().ai_provider().is_some()),
-            is_command: split(&row.text).is_some_and(|(name, _)| plugins.command(name).is_some()),
+            providers,
+            is_command: split(&row.text).is_some_and(|(name, _)| self.plugins.load().command(name).is_some()),
         };
-        let command = match situation.wanted(&row.text) {
-            Wanted::Nothing => return None,
-            Wanted::Answer => None,
-            Wanted::Command(command) => Some(command),
-        };
-        let policy = situation.policy();
-        let (own, posted) = (own.is_some(), posted.clone());
-        let command = match command {
-            None => None,
-            Some(Command::Ask { model, .. }) if policy.trigger != Trigger::Off => Some(model.map(str::to_owned)),
-            Some(command) => {
-                let words = self.words(&posted, &policy, own, command, retry).await;
-                let assistants = self.clone();
-                return Some(Box::pin(async move {
-                    assistants.say(&posted, &policy.name, words, retry).await;
-                }));
-            }
-        };
-        let (here, all) = self.running.count(row.room_id);
-        if here >= WAITING_MAX || all >= WAITING_MAX_ALL {
-            let words = say::failure("busy", "too many questions wait already", "Ask again when some are answered.");
-            let assistants = self.clone();
-            return Some(Box::pin(async move {
-                assistants.say(&posted, &policy.name, words, retry).await;
-            }));
-        }
-        let begun = self.running.begin(row.id, row.room_id, row.author.clone());
-        let turn = self.turns.take(row.room_id, LINE);
-        let question = Question { posted, policy, own, command, retry };
-        let answering = Owned(tokio::spawn(self.clone().answer(question, begun, turn)));
-        Some(Box::pin(answering.wait()))
+        (situation.policy(), own.is_some(), situation.wanted(&row.text))
+    }
+
+    fn saying(
+        self: &Arc<Self>,
+        posted: &Posted,
+        policy: AssistantPolicy,
+        words: String,
+        retry: Retry,
+    ) -> BoxFuture<'static, ()> {
+        let (assistants, posted) = (self.clone(), posted.clone());
+        Box::pin(async move {
+            assistants.say(&posted, &policy.name, words, retry).await;
+        })
     }
 
     /// An event was told: a question that was deleted needs no answer any more.
@@ -134,18 +173,11 @@ impl Assistants {
         }
     }
 
-    /// What `/ai` answers where it asks no model.
-    async fn words(
-        &self,
-        posted: &Posted,
-        policy: &AssistantPolicy,
-        own: bool,
-        command: Command<'_>,
-        retry: Retry,
-    ) -> String {
+    /// What `/ai` answers where it asks nobody.
+    async fn words(&self, posted: &Posted, policy: &AssistantPolicy, command: Command<'_>, retry: Retry) -> String {
         let (room, person) = (posted.row.room_id, &posted.row.author);
         match command {
-            Command::Ask { .. } => "The assistant is switched off in this room.".to_owned(),
+            Command::Ask { .. } | Command::Models => "The assistant is switched off in this room.".to_owned(),
             Command::Help => command::help(&policy.name),
             Command::Wrong(words) => words,
             Command::Stop => {
@@ -156,45 +188,28 @@ impl Assistants {
                     count => format!("Stopped {count} answers."),
                 }
             }
-            Command::Models => {
-                let allowed = |id: &str| {
-                    let named = &policy.models;
-                    let means = |known: &String| known == id || id.split('/').next() == Some(known.as_str());
-                    !own || named.is_empty() || named.iter().any(means)
-                };
-                let models = self.broker.models().await;
-                let chat: Vec<_> = models.iter().filter(|model| model.abilities.chat && allowed(&model.id)).collect();
-                if chat.is_empty() {
-                    return "There are no models: an operator has to enable an AI provider.".to_owned();
-                }
-                let mut words = "The models of this room:".to_owned();
-                for model in chat.iter().take(LISTED) {
-                    let _ = write!(words, "\n- `{}`", model.id);
-                }
-                if chat.len() > LISTED {
-                    let _ = write!(words, "\n- and {} more", chat.len() - LISTED);
-                }
-                words
-            }
         }
     }
-}
 
-/// A task that ends with whoever waits for it.
-struct Owned(tokio::task::JoinHandle<()>);
-
-impl Owned {
-    async fn wait(mut self) {
-        if let Err(error) = (&mut self.0).await
-            && error.is_panic()
-        {
-            tracing::error!(%error, "an assistant's answer panicked");
+    /// The models that may be asked in a room, as a list to read.
+    async fn models(&self, policy: &AssistantPolicy, own: bool) -> String {
+        let allowed = |id: &str| {
+            let named = &policy.models;
+            let means = |known: &String| known == id || id.split('/').next() == Some(known.as_str());
+            !own || named.is_empty() || named.iter().any(means)
+        };
+        let models = self.broker.models().await;
+        let chat: Vec<_> = models.iter().filter(|model| model.abilities.chat && allowed(&model.id)).collect();
+        if chat.is_empty() {
+            return "There are no models: an operator has to enable an AI provider.".to_owned();
         }
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        self.0.abort();
+        let mut words = "The models of this room:".to_owned();
+        for model in chat.iter().take(LISTED) {
+            let _ = write!(words, "\n- `{}`", model.id);
+        }
+        if chat.len() > LISTED {
+            let _ = write!(words, "\n- and {} more", chat.len() - LISTED);
+        }
+        words
     }
 }

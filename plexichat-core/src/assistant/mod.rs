@@ -9,6 +9,7 @@ pub(crate) mod command;
 mod conversation;
 pub mod frame;
 pub mod policy;
+mod question;
 mod reply;
 pub mod running;
 mod say;
@@ -25,10 +26,12 @@ use tokio::sync::Semaphore;
 pub use self::approval::{ApprovalDecision, ApprovalRequest, ApprovalState, Approvals, DecideError};
 pub use self::frame::{ReplyError, ReplyFrame, ReplyStep, ReplyText};
 pub use self::policy::{AssistantPolicy, ToolRule, Trigger};
+pub use self::question::{KeptAnswer, KeptQuestion, Questions, RESTARTS_MAX, TOO_OLD};
 pub use self::running::CancelError;
 
 use self::approval::Awaited;
 use self::ask::Question;
+use self::question::Ending;
 use self::running::Running;
 use crate::broker::Broker;
 use crate::capability::clock::Clock;
@@ -58,6 +61,7 @@ pub struct Assistants {
     broker: Arc<Broker>,
     store: Arc<dyn MessageStore>,
     approvals: Arc<dyn Approvals>,
+    questions: Arc<dyn Questions>,
     pictures: Arc<dyn Pictures>,
     fanout: Arc<dyn Fanout>,
     announcer: Arc<dyn Announcer>,
@@ -65,6 +69,7 @@ pub struct Assistants {
     default: ArcSwap<Option<AssistantPolicy>>,
     awaited: Awaited,
     running: Arc<Running>,
+    ending: Ending,
     turns: Turns,
     places: Arc<Semaphore>,
 }
@@ -76,6 +81,7 @@ pub(crate) struct Parts {
     pub(crate) broker: Arc<Broker>,
     pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) approvals: Arc<dyn Approvals>,
+    pub(crate) questions: Arc<dyn Questions>,
     pub(crate) pictures: Arc<dyn Pictures>,
     pub(crate) fanout: Arc<dyn Fanout>,
     pub(crate) announcer: Arc<dyn Announcer>,
@@ -84,8 +90,9 @@ pub(crate) struct Parts {
 
 impl Assistants {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { plugins, pipeline, broker, store, approvals, pictures, fanout, announcer, clock } = parts;
-        let (default, awaited, running, turns) = Default::default();
+        let Parts { plugins, pipeline, broker, store, approvals, questions, pictures, fanout, announcer, clock } =
+            parts;
+        let (default, awaited, running, ending, turns) = Default::default();
         let places = Arc::new(Semaphore::new(ANSWERS_MAX));
         Self {
             plugins,
@@ -93,6 +100,7 @@ impl Assistants {
             broker,
             store,
             approvals,
+            questions,
             pictures,
             fanout,
             announcer,
@@ -100,6 +108,7 @@ impl Assistants {
             default,
             awaited,
             running,
+            ending,
             turns,
             places,
         }

@@ -1,6 +1,6 @@
 //! The answers that are on their way, and how each is ended early. Knows no model.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -37,7 +37,11 @@ pub enum CancelError {
 
 /// The answers on their way.
 #[derive(Default)]
-pub(super) struct Running(Mutex<HashMap<ReplyId, Entry>>);
+pub(super) struct Running {
+    entries: Mutex<HashMap<ReplyId, Entry>>,
+    /// How many they are.
+    count: watch::Sender<usize>,
+}
 
 struct Entry {
     room_id: RoomId,
@@ -48,21 +52,38 @@ struct Entry {
 impl Running {
     fn map(&self) -> MutexGuard<'_, HashMap<ReplyId, Entry>> {
         // No code of others runs under this lock, so a poisoned one still guards whole data.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to this message begins, or waits for its turn.
-    pub(super) fn begin(self: &Arc<Self>, message: MessageId, room_id: RoomId, asked_by: Actor) -> Begun {
+    /// The answer to this message begins, or waits for its turn; nothing where it has begun before.
+    pub(super) fn begin(self: &Arc<Self>, message: MessageId, room_id: RoomId, asked_by: Actor) -> Option<Begun> {
         let reply_id = ReplyId::to(message);
         let (stop, stopped) = watch::channel(None);
-        self.map().insert(reply_id, Entry { room_id, asked_by, stop });
-        Begun { running: self.clone(), reply_id, stopped }
+        match self.map().entry(reply_id) {
+            hash_map::Entry::Occupied(_) => return None,
+            hash_map::Entry::Vacant(place) => place.insert(Entry { room_id, asked_by, stop }),
+        };
+        self.count.send_modify(|count| *count += 1);
+        Some(Begun { running: self.clone(), reply_id, stopped })
     }
 
-    /// How many answers are on their way or wait, in this room and in all.
-    pub(super) fn count(&self, room_id: RoomId) -> (usize, usize) {
+    /// How many answers are on their way or wait: in this room, of this person, in all.
+    pub(super) fn count(&self, room_id: RoomId, person: &Actor) -> (usize, usize, usize) {
         let map = self.map();
-        (map.values().filter(|entry| entry.room_id == room_id).count(), map.len())
+        let here = map.values().filter(|entry| entry.room_id == room_id).count();
+        let theirs = map.values().filter(|entry| entry.asked_by.is_same(person)).count();
+        (here, theirs, map.len())
+    }
+
+    /// How many are on their way or wait.
+    pub(super) fn all(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    /// Waits until there is none.
+    pub(super) async fn idle(&self) {
+        // The sender is this one's own: it is there.
+        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
     }
 
     fn stop(&self, reply_id: ReplyId, why: Stop) -> bool {
@@ -111,7 +132,7 @@ impl Begun {
         let why = stopped.wait_for(Option::is_some).await.map(|why| *why);
         match why {
             Ok(why) => why.unwrap_or(Stop::Cancelled),
-            // Its entry is this one's to remove, unless another delivery of the same message took its place.
+            // Its entry is this one's alone to remove.
             Err(_) => std::future::pending().await,
         }
     }
@@ -120,6 +141,7 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         self.running.map().remove(&self.reply_id);
+        self.running.count.send_modify(|count| *count -= 1);
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use super::answer::stored;
 use super::conversation::HOST;
+use super::question::KeptAnswer;
 use super::{Assistants, Question};
 use crate::ai::{AiError, AiErrorKind};
 use crate::dispatch::{Retry, nth, post};
@@ -63,15 +65,25 @@ impl Assistants {
         }
     }
 
+    /// An answer's text as messages.
+    pub(super) fn parts(&self, text: &str) -> Vec<String> {
+        parts(text, self.pipeline.text_bytes())
+    }
+
     /// Writes an answer: all of it or, where a scanner refuses a part, what came before.
     pub(super) async fn write_answer(
         &self,
         question: &Question,
         author: &Actor,
-        text: &str,
+        parts: Vec<String>,
     ) -> (Vec<Arc<StoredRow>>, Option<Refusal>) {
+        if parts.len() > 1 {
+            // One message is stored or not; of several, the server may end in between.
+            let answer = KeptAnswer { author: author.clone(), parts: parts.clone() };
+            stored!(question.retry, self.questions.answered(question.posted.row.id, answer.clone()));
+        }
         let mut rows = Vec::new();
-        for (part, text) in parts(text, self.pipeline.text_bytes()).into_iter().enumerate() {
+        for (part, text) in parts.into_iter().enumerate() {
             match self.write(&question.posted, author.clone(), text, part, question.retry).await {
                 Ok(row) => rows.push(row),
                 Err(refusal) => return (rows, Some(refusal)),

@@ -55,6 +55,7 @@ struct Data {
     files: HashMap<FileId, Attachable>,
     usage: Vec<UsageRecord>,
     approvals: Vec<ApprovalRequest>,
+    questions: BTreeMap<MessageId, ai::Question>,
     contents: HashMap<FileId, Vec<u8>>,
 }
 
@@ -265,12 +266,7 @@ impl Data {
     fn kept(&self, room_id: RoomId, place: usize, alter: &Alter) -> Option<Kept> {
         let room = self.rooms.get(&room_id)?;
         let hidden = &room.hidden[place];
-        let posted = Posted {
-            row: Arc::new(room.rows[place].clone()),
-            origin: hidden.origin,
-            cause_id: hidden.cause_id,
-            cause_depth: hidden.cause_depth,
-        };
+        let posted = room.posted(place);
         let reacted = alter.reaction().is_some_and(|(emoji, _)| hidden.find(alter.by(), emoji).is_some());
         let (findings, old_text_hash) = (hidden.findings.clone(), hidden.old_text_hash.clone());
         Some(Kept { posted, findings, old_text_hash, reacted })
@@ -304,6 +300,18 @@ impl Data {
         let row = self.rooms.get(&change.room)?.rows.get(change.message)?;
         let what = changed(change.kind, row, change.event.as_deref())?;
         Some(ChangeRow { number: change.number, room_id: change.room, what })
+    }
+}
+
+impl Room {
+    fn posted(&self, place: usize) -> Posted {
+        let hidden = &self.hidden[place];
+        Posted {
+            row: Arc::new(self.rows[place].clone()),
+            origin: hidden.origin,
+            cause_id: hidden.cause_id,
+            cause_depth: hidden.cause_depth,
+        }
     }
 }
 

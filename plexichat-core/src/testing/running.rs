@@ -76,6 +76,7 @@ impl<P: Registered> RunningPlugin<P> {
             sockets: sockets.clone(),
             files: disk.clone(),
             approvals: store.clone(),
+            questions: store.clone(),
             pictures: store.clone(),
             clock: bench.clock.clone(),
             fanout: ends.clone(),
@@ -89,6 +90,7 @@ impl<P: Registered> RunningPlugin<P> {
             Self { name, host, store, bench, http, sockets, disk, ends, room, people, worker, plugin: PhantomData };
         running.host.manager.start_all().await?;
         running.check_runs()?;
+        Dispatcher::clone(&running.host.dispatcher).with_retry(RETRY).ask_again().await;
         Ok(running)
     }
 
@@ -158,7 +160,7 @@ impl<P: Registered> RunningPlugin<P> {
         }
     }
 
-    /// Waits until plugins were told of every message and are done with it.
+    /// Waits until plugins were told of every message and are done with it, and no assistant answers.
     ///
     /// # Errors
     /// Where that takes too long.
@@ -167,9 +169,21 @@ impl<P: Registered> RunningPlugin<P> {
     /// Cancel safe.
     pub async fn idle(&self) -> TestResult {
         let mut progress = self.ends.watch();
-        let done = progress.wait_for(|progress| progress.told == progress.committed);
+        let done = async {
+            loop {
+                if progress.wait_for(|progress| progress.told == progress.committed).await.is_err() {
+                    return;
+                }
+                self.host.assistants.idle().await;
+                // An answer that ended is told in its turn.
+                let progress = *progress.borrow();
+                if progress.told == progress.committed {
+                    return;
+                }
+            }
+        };
         match tokio::time::timeout(PATIENCE, done).await {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(_) => Err(format!("plugin `{}` is still busy after {PATIENCE:?}", self.name).into()),
         }
     }
@@ -365,6 +379,7 @@ impl<P: Registered> RunningPlugin<P> {
 impl<P> Drop for RunningPlugin<P> {
     fn drop(&mut self) {
         self.worker.abort();
+        self.host.assistants.cut_off();
     }
 }
 

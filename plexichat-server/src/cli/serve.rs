@@ -50,6 +50,8 @@ use crate::telemetry::{self, LogFormat};
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long what has begun in plugins may take to end.
 const DISPATCH_DRAIN: Duration = Duration::from_secs(10);
+/// How long answers of assistants may take to end; what does not is kept and asked again at the next start.
+const ANSWERS_DRAIN: Duration = Duration::from_secs(4);
 /// How long plugins may take over the news that the server stops.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -141,6 +143,7 @@ async fn serve(
             clock: Arc::new(SystemClock),
             ai: Arc::new(Counted(store.clone())),
             approvals: Arc::new(store.clone()),
+            questions: Arc::new(store.clone()),
             pictures: Arc::new(files.clone()),
             fanout: Arc::new(hub.clone()),
             outbox: Arc::new(outbox.clone()),
@@ -151,6 +154,8 @@ async fn serve(
         return Err(Failure::of_problems(&clashes));
     }
     host.manager.start_all().await.map_err(|error| Failure::new(format!("cannot start the plugins: {error}")))?;
+    // Before anything new is told, so that a room's questions keep their order.
+    host.dispatcher.ask_again().await;
     // It stops after the last request, which may still store something.
     let (stop_telling, mut telling_stops) = watch::channel(false);
     let telling = tokio::spawn({
@@ -258,7 +263,7 @@ async fn serve(
         let _ = tokio::join!(scheduling, indexing, retaining);
         // Plugins before the store: what they still say must be kept.
         let _ = stop_telling.send(true);
-        let _ = telling.await;
+        let _ = tokio::join!(telling, host.assistants.stop(ANSWERS_DRAIN));
         let _ = filing.await;
         say_goodbye(&host, reason).await;
         host.manager.stop_all().await;

@@ -58,6 +58,7 @@ impl Fixture {
             clock: Arc::new(SystemClock),
             ai: Arc::new(store.clone()),
             approvals: Arc::new(store.clone()),
+            questions: Arc::new(store.clone()),
             pictures: Arc::new(MemoryStore::new()),
             fanout: Arc::new(hub.clone()),
             outbox: Arc::new(Outbox::new()),

@@ -5,12 +5,19 @@ use std::io;
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use crate::assistant::{ApprovalRequest, ApprovalState, Approvals, Pictures};
+use crate::assistant::{ApprovalRequest, ApprovalState, Approvals, KeptAnswer, KeptQuestion, Pictures, Questions};
 use crate::broker::{AiLedger, Spender, Spent, UsageRecord};
-use crate::id::ApprovalId;
+use crate::id::{ApprovalId, MessageId};
 use crate::message::{Actor, Time};
 use crate::pipeline::files::Servable;
 use crate::store::StoreError;
+
+/// A question that is not answered yet.
+pub(super) struct Question {
+    since: Time,
+    tries: u32,
+    answer: Option<KeptAnswer>,
+}
 
 #[async_trait]
 impl AiLedger for MemoryStore {
@@ -75,6 +82,49 @@ impl Approvals for MemoryStore {
         let data = self.data();
         let given = |known: &ApprovalRequest| known.state == ApprovalState::Given && known.asked.is_same(person);
         Ok(data.approvals.iter().any(|known| given(known) && known.tool == tool))
+    }
+}
+
+#[async_trait]
+impl Questions for MemoryStore {
+    async fn keep(&self, message: MessageId, at: Time) -> Result<(), StoreError> {
+        let mut data = self.data();
+        data.writable()?;
+        data.questions.entry(message).or_insert(Question { since: at, tries: 0, answer: None });
+        Ok(())
+    }
+
+    async fn answered(&self, message: MessageId, answer: KeptAnswer) -> Result<(), StoreError> {
+        let mut data = self.data();
+        data.writable()?;
+        if let Some(question) = data.questions.get_mut(&message) {
+            question.answer = Some(answer);
+        }
+        Ok(())
+    }
+
+    async fn done(&self, message: MessageId) -> Result<(), StoreError> {
+        let mut data = self.data();
+        data.writable()?;
+        data.questions.remove(&message);
+        Ok(())
+    }
+
+    async fn take_up(&self) -> Result<Vec<KeptQuestion>, StoreError> {
+        let data = &mut *self.data();
+        data.writable()?;
+        let (places, rooms) = (&data.places, &data.rooms);
+        let mut kept = Vec::new();
+        data.questions.retain(|message, question| {
+            let found = places.get(message).and_then(|(room, place)| Some(rooms.get(room)?.posted(*place)));
+            let Some(posted) = found else { return false };
+            let Question { since, tries, answer } = question;
+            kept.push(KeptQuestion { posted, since: *since, tries: *tries, answer: answer.clone() });
+            *tries += 1;
+            true
+        });
+        kept.sort_by_key(|kept| (kept.since, kept.posted.row.seq));
+        Ok(kept)
     }
 }
 

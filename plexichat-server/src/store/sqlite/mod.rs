@@ -20,6 +20,7 @@ mod migrations;
 mod open;
 mod outbox;
 mod plugins;
+mod questions;
 mod read_markers;
 mod readers;
 mod retention;

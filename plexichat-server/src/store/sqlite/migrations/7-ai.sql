@@ -37,5 +37,14 @@ CREATE TABLE ai_approvals (
 CREATE INDEX ai_approvals_by_person ON ai_approvals (person_kind, person_id, state, tool, created_at);
 CREATE INDEX ai_approvals_by_time ON ai_approvals (created_at);
 
+-- Questions to assistants that are not answered yet: asked again at the next start, `tries` times so far. `answer` is the whole of
+-- an answer of several messages as JSON, from when the model ended it until all of them are stored.
+CREATE TABLE ai_questions (
+    message BLOB PRIMARY KEY CHECK (length(message) = 16),
+    since INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    answer TEXT
+) WITHOUT ROWID;
+
 -- How long scanners looked at a file, in milliseconds: the slowest of them. NULL where none had a word to say.
 ALTER TABLE files ADD COLUMN scan_ms INTEGER;
