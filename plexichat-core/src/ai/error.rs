@@ -1,11 +1,13 @@
 //! How a provider fails. Knows no wire format.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::shown::shown;
 use crate::error::{ErrorKind, PluginError};
 
 /// A provider gave no answer, or broke one off.
@@ -14,6 +16,8 @@ use crate::error::{ErrorKind, PluginError};
 pub struct AiError {
     kind: AiErrorKind,
     message: String,
+    /// Whether a scanner of this server said it, whose words are meant for people.
+    of_scanner: bool,
 }
 
 /// What kind of failure it was: decides whether the host tries again, elsewhere, and what the client is told.
@@ -81,6 +85,25 @@ impl AiErrorKind {
         }
     }
 
+    /// The words that everybody may read, whatever the service said.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "the model does not take this request",
+            Self::Auth | Self::PermissionDenied => "the provider refused this server's key",
+            Self::ModelNotFound => "there is no such model",
+            Self::ContextLength { .. } => "the conversation is longer than the model takes",
+            Self::RateLimited { .. } => "the provider was asked too often",
+            Self::QuotaExceeded { .. } => "the quota is used up",
+            Self::ContentFiltered => "it was withheld",
+            Self::Unavailable => "the provider cannot answer now",
+            Self::ScannerUnavailable => "a scanner whose word is needed gives none",
+            Self::Timeout => "the provider took too long",
+            Self::Cancelled => "it was cancelled",
+            Self::Protocol => "the provider answered what makes no sense",
+            Self::Internal => "the provider's plugin failed",
+        }
+    }
+
     /// Whether the same request may be answered when it is sent again, here or by another provider.
     pub const fn retryable(self) -> bool {
         matches!(self, Self::RateLimited { .. } | Self::Unavailable | Self::Timeout | Self::Protocol | Self::Internal)
@@ -101,7 +124,14 @@ impl AiErrorKind {
 impl AiError {
     /// A failure of this kind. The message must have no secret in it.
     pub fn new(kind: AiErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), of_scanner: false }
+    }
+
+    /// What a scanner of this server says. Only the host makes these: a service that withholds an answer says what is the
+    /// operator's alone.
+    #[cfg(any(feature = "host", test))]
+    pub(crate) fn of_scanner(kind: AiErrorKind, message: impl Into<String>) -> Self {
+        Self { of_scanner: true, ..Self::new(kind, message) }
     }
 
     /// The service does not take such a request; the message is shown to the caller.
@@ -119,26 +149,29 @@ impl AiError {
         self.kind
     }
 
-    /// What failed, for the operator, and for the caller where [`is_public`](Self::is_public).
+    /// What failed, in full: for the operator. What others may read of it is [`public_message`](Self::public_message).
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether the message is the caller's to read; else it is the operator's alone.
+    /// Whether the caller may read of the message itself; else it is the operator's alone.
     pub const fn is_public(&self) -> bool {
-        !matches!(
-            self.kind,
-            AiErrorKind::Auth | AiErrorKind::PermissionDenied | AiErrorKind::Internal | AiErrorKind::Protocol
-        )
+        match self.kind {
+            AiErrorKind::InvalidRequest
+            | AiErrorKind::ContextLength { .. }
+            | AiErrorKind::ModelNotFound
+            | AiErrorKind::QuotaExceeded { .. } => true,
+            AiErrorKind::ContentFiltered | AiErrorKind::ScannerUnavailable => self.of_scanner,
+            _ => false,
+        }
     }
 
-    /// What the caller may read.
-    pub fn public_message(&self) -> &str {
-        match self.kind {
-            AiErrorKind::Auth | AiErrorKind::PermissionDenied => "the provider refused this server's key",
-            AiErrorKind::Internal => "the provider's plugin failed",
-            AiErrorKind::Protocol => "the provider answered what makes no sense",
-            _ => &self.message,
+    /// What the caller may read: the message where it tells them what to do otherwise, cut and without addresses and
+    /// identifiers of the service's side; else the fixed [`words`](AiErrorKind::words).
+    pub fn public_message(&self) -> Cow<'_, str> {
+        match self.is_public() {
+            true => shown(&self.message),
+            false => Cow::Borrowed(self.kind.words()),
         }
     }
 
@@ -187,5 +220,54 @@ impl From<AiError> for PluginError {
             _ => ErrorKind::Upstream { retry_after: None },
         };
         Self::new(kind, error.public_message())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: &AiError, public: &str) {
+        assert_eq!(error.public_message(), public, "{error:?}");
+        assert_eq!(PluginError::from(error.clone()).message(), public, "{error:?}");
+    }
+
+    #[test]
+    fn what_a_service_says_of_itself_is_the_operators_alone() {
+        use AiErrorKind as Kind;
+        let said = "org-Xk29slPq0 at http://10.1.2.3:8000 is over its limit";
+        let retry_after = Some(Duration::from_secs(1));
+        for kind in [
+            Kind::Auth,
+            Kind::PermissionDenied,
+            Kind::RateLimited { retry_after },
+            Kind::ContentFiltered,
+            Kind::Unavailable,
+            Kind::ScannerUnavailable,
+            Kind::Timeout,
+            Kind::Cancelled,
+            Kind::Protocol,
+            Kind::Internal,
+        ] {
+            let error = AiError::new(kind, said);
+            check(&error, kind.words());
+            assert_eq!(error.message(), said);
+        }
+        for kind in [
+            Kind::InvalidRequest,
+            Kind::ContextLength { limit: None },
+            Kind::ModelNotFound,
+            Kind::QuotaExceeded { retry_after },
+        ] {
+            check(&AiError::new(kind, said), "[…] at […] is over its limit");
+        }
+    }
+
+    #[test]
+    fn what_this_servers_scanners_say_is_for_people() {
+        for kind in [AiErrorKind::ContentFiltered, AiErrorKind::ScannerUnavailable] {
+            check(&AiError::of_scanner(kind, "withheld by `moderation`: pii"), "withheld by `moderation`: pii");
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod error;
 mod request;
 mod response;
+mod shown;
 mod stream;
 
 pub use error::{AiError, AiErrorKind};

@@ -248,6 +248,7 @@ impl Assistants {
     /// Writes what became of it, and tells listeners that it is over.
     async fn close(&self, question: &Question, mut reply: Reply, outcome: Outcome) {
         let cancelled = |message: &str| Some(ReplyError::new("cancelled", message));
+        let mut kind = None;
         let (note, error) = match outcome {
             Outcome::Nothing => return,
             Outcome::Stopped(Stop::Deleted) => {
@@ -274,10 +275,12 @@ impl Assistants {
                 if reply.text.trim().is_empty() {
                     let row =
                         self.say(&question.posted, &question.policy.name, say::ai_failure(&failed), question.retry);
-                    let messages = Self::shown(row.await.as_slice());
-                    let error = Some(ReplyError::new(code, words));
+                    let row = row.await;
+                    let messages = Self::shown(row.as_slice());
+                    let error = Some(ReplyError::new(code, words).as_written(row.as_slice(), failed.kind()));
                     return self.show(question, &reply, ReplyStep::Ended { messages, error });
                 }
+                kind = Some(failed.kind());
                 (Some(format!("[broken off ({code}): {words}]")), Some(ReplyError::new(code, words)))
             }
         };
@@ -292,7 +295,7 @@ impl Assistants {
                 Some(note) => format!("{}\n\n{note}", reply.text.trim_end()),
                 None => std::mem::take(&mut reply.text),
             };
-            self.written(question, &reply.author, self.parts(&text), error).await
+            self.written(question, &reply.author, self.parts(&text), error, kind).await
         };
         if let Some(answer) = &mut reply.answer {
             answer.became(messages.first().copied());
@@ -320,21 +323,26 @@ impl Assistants {
             return;
         }
         let KeptAnswer { author, parts } = kept;
-        let (messages, error) = self.written(question, &author, parts, None).await;
+        let (messages, error) = self.written(question, &author, parts, None, None).await;
         self.show_as(question, author, ReplyStep::Ended { messages, error });
     }
 
-    /// Stores an answer; where it is refused, says so.
+    /// Stores an answer; where it is refused, says so. `kind`: how the model failed in the middle of it.
     async fn written(
         &self,
         question: &Question,
         author: &Actor,
         parts: Vec<String>,
         error: Option<ReplyError>,
+        kind: Option<AiErrorKind>,
     ) -> (Vec<crate::id::MessageId>, Option<ReplyError>) {
         let (rows, refusal) = self.write_answer(question, author, parts).await;
         let mut messages = Self::shown(&rows);
         let Some(refusal) = refusal else {
+            let error = match (error, kind) {
+                (Some(error), Some(kind)) => Some(error.as_written(&rows, kind)),
+                (error, _) => error,
+            };
             let held = || ReplyError::new("message_held", "the answer is held back until a moderator has looked at it");
             return (messages, error.or_else(|| rows.iter().any(|row| !row.state.is_shown()).then(held)));
         };

@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::approval::ApprovalRequest;
+use crate::ai::AiErrorKind;
 use crate::id::{MessageId, ReplyId, RoomId};
-use crate::message::Actor;
+use crate::message::{Actor, StoredRow};
 use crate::pipeline::{Cleared, ReplyDelta};
 
 /// A step of an assistant's answer.
@@ -85,5 +86,53 @@ pub struct ReplyError {
 impl ReplyError {
     pub(super) fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into() }
+    }
+
+    /// What a failure of this kind is told as, once its words were written as one of these messages: as they are where they
+    /// were let through, else in the fixed ones, which no scanner has to see.
+    pub(super) fn as_written(self, rows: &[Arc<StoredRow>], kind: AiErrorKind) -> Self {
+        match rows.iter().any(|row| row.state.is_shown() && row.text.contains(&self.message)) {
+            true => self,
+            false => Self { message: kind.words().to_owned(), ..self },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::UserId;
+    use crate::message::{ActorKind, MessageState, Time};
+
+    const WORDS: &str = "messages.0 is of org [x]";
+
+    #[track_caller]
+    fn check(text: &str, state: MessageState, told: &str) {
+        let row = StoredRow {
+            id: MessageId::new(),
+            room_id: RoomId::new(),
+            seq: 1,
+            text: text.to_owned(),
+            author: Actor { kind: ActorKind::Ai, id: UserId::new().to_string().into(), name: "assistant".into() },
+            reply_to: None,
+            state,
+            revision: 1,
+            created_at: Time::from_micros(0),
+            edited_at: None,
+            attachments: Vec::new(),
+            reactions: Vec::new(),
+        };
+        let error = ReplyError::new("invalid_request", WORDS).as_written(&[row.into()], AiErrorKind::InvalidRequest);
+        assert_eq!((&*error.code, &*error.message), ("invalid_request", told), "{text:?} {state:?}");
+    }
+
+    #[test]
+    fn listeners_read_no_more_than_was_let_through_as_a_message() {
+        let fixed = AiErrorKind::InvalidRequest.words();
+        check(&format!("I cannot answer: {WORDS}."), MessageState::Stored, WORDS);
+        check(&format!("I cannot answer: {WORDS}."), MessageState::Quarantined, fixed);
+        check("I cannot answer: messages.0 is of *** [x].", MessageState::Stored, fixed);
+        let refused = ReplyError::new("invalid_request", WORDS).as_written(&[], AiErrorKind::InvalidRequest);
+        assert_eq!(refused.message, fixed);
     }
 }

@@ -284,7 +284,7 @@ pub(super) fn refused(refusal: &Refusal) -> AiError {
         Refusal::Rejected { plugin, finding } => format!("withheld by `{plugin}`: {}", finding.code),
         refusal => refusal.to_string(),
     };
-    AiError::new(kind, message)
+    AiError::of_scanner(kind, message)
 }
 
 /// An event about a request.

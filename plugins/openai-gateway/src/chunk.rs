@@ -206,10 +206,10 @@ mod tests {
 
     #[test]
     fn a_failure_is_an_event_and_the_last() {
-        let failed = AiError::new(AiErrorKind::ContentFiltered, "withheld by `moderation`: secret");
+        let failed = AiError::new(AiErrorKind::ContentFiltered, "org-Xk29 at 10.1.2.3 withheld it");
         let events = events(true, vec![vec![Ok(AiDelta::text("a")), Err(failed)]]);
         let error = json!({
-            "message": "withheld by `moderation`: secret", "type": "invalid_request_error", "param": null,
+            "message": "it was withheld", "type": "invalid_request_error", "param": null,
             "code": "content_filter",
         });
         assert_eq!(events.last(), Some(&json!({ "error": error })));
