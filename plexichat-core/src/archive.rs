@@ -2,7 +2,7 @@
 //! itself. Knows no file and no scanner.
 
 use std::io::{Cursor, Read};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use zip::result::ZipError;
 
@@ -26,6 +26,15 @@ impl Default for ArchiveLimits {
         Self { depth: 2, entries: 1000, bytes: 256 << 20, ratio: 100 }
     }
 }
+
+/// The record at an archive's end, without the comment behind it.
+const END_BYTES: usize = 22;
+
+/// The longest comment.
+const COMMENT_BYTES: usize = 0xffff;
+
+/// What stands before the end of a large archive.
+const LOCATOR_BYTES: usize = 20;
 
 /// Up to here a good ratio is no bomb: a file of zeros is not.
 const RATIO_FROM: u64 = 1 << 20;
@@ -81,9 +90,40 @@ impl Unscannable {
     }
 }
 
-/// Whether these bytes begin as a zip archive does.
+/// Whether these bytes begin as a zip archive does, or end with one: programs that unpack look for the end first, so an
+/// archive behind a picture or behind a program that unpacks it is one as well.
 pub fn is_archive(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
+    place(bytes).is_some()
+}
+
+/// Where an archive lies in these bytes.
+fn place(bytes: &[u8]) -> Option<Range<usize>> {
+    // The third is an archive in several parts of which there is one.
+    let begins = [b"PK\x03\x04".as_slice(), b"PK\x05\x06", b"PK00PK\x03\x04"];
+    if begins.iter().any(|begin| bytes.starts_with(begin)) {
+        return Some(0..bytes.len());
+    }
+    let from = bytes.len().saturating_sub(END_BYTES + COMMENT_BYTES);
+    let ends = bytes[from..].windows(4).enumerate().rev().filter(|(_, mark)| *mark == b"PK\x05\x06");
+    ends.map(|(at, _)| from + at).find_map(|end| before_end(bytes, end))
+}
+
+/// The archive of this record of its end. Nothing where no directory stands where the record says, so that four bytes by
+/// chance make no archive.
+fn before_end(bytes: &[u8], end: usize) -> Option<Range<usize>> {
+    let record = bytes.get(end..end + END_BYTES)?;
+    let number = |at: usize| Some(u32::from_le_bytes(record.get(at..at + 4)?.try_into().ok()?) as usize);
+    let (size, offset) = (number(12)?, number(16)?);
+    let comment = usize::from(u16::from_le_bytes([record[20], record[21]]));
+    let until = (end + END_BYTES + comment).min(bytes.len());
+    let is_directory = |at: usize| bytes.get(at..end).is_some_and(|rest| rest.starts_with(b"PK\x01\x02"));
+    if let Some(directory) = end.checked_sub(size).filter(|at| is_directory(*at)) {
+        // What it says of places counts from its own beginning, or from that of everything.
+        return Some(directory.checked_sub(offset).unwrap_or(0)..until);
+    }
+    // A large archive says it elsewhere, and a record may lie about its directory's size.
+    let is_large = end >= LOCATOR_BYTES && bytes[end - LOCATOR_BYTES..].starts_with(b"PK\x06\x07");
+    (is_large || is_directory(offset)).then_some(0..until)
 }
 
 /// Shows every file in an archive and in the archives within it, the inner archives themselves included, until `visit` breaks.
@@ -114,6 +154,7 @@ impl Walk<'_> {
         if depth > self.limits.depth {
             return Err(Unscannable::Depth);
         }
+        let archive = &archive[place(archive).unwrap_or(0..archive.len())];
         // Before the directory is read into memory, which takes much more of it than the directory has.
         if heads_in(archive) > self.limits.entries {
             return Err(Unscannable::Entries);
@@ -321,6 +362,60 @@ mod tests {
         check(&outer, Ok(&["1:folder/a.txt:5", &format!("1:inner.zip:{length}"), "2:b.txt:5"]));
         check(&archive(&[]), Ok(&[]));
         check(&archive(&[zeros("zeros", 10)]), Ok(&["1:zeros:2581"]));
+    }
+
+    /// Fault 70: programs that unpack look for the end, so what stands before an archive hides nothing.
+    #[test]
+    fn what_stands_before_or_behind_an_archive_hides_nothing() {
+        let inner = archive(&[stored("b.txt", b"inner")]);
+        let expected: &[&str] = &["1:b.txt:5"];
+        for before in [b"GIF89a".as_slice(), b"PK00", b"MZ and a program", &[b'.'; 100_000], &inner] {
+            let file = [before, &inner].concat();
+            assert!(is_archive(&file), "{} bytes before", before.len());
+            check(&file, Ok(expected));
+            for behind in [1, 700, COMMENT_BYTES] {
+                check(&[&file, vec![0; behind].as_slice()].concat(), Ok(expected));
+            }
+        }
+        // As tools write it that unpacks itself: places count from the very beginning.
+        let mut adjusted = [b"#!/bin/sh\n".as_slice(), &inner].concat();
+        let (end, directory) = (adjusted.len() - END_BYTES, adjusted.len() - END_BYTES - 51);
+        for at in [end + 16, directory + 42] {
+            let from: [u8; 4] = adjusted[at..at + 4].try_into().expect("four bytes");
+            adjusted[at..at + 4].copy_from_slice(&(u32::from_le_bytes(from) + 10).to_le_bytes());
+        }
+        check(&adjusted, Ok(expected));
+        let outer = archive(&[stored("a.gif", &[b"GIF89a".as_slice(), &inner].concat())]);
+        let length = inner.len() + 6;
+        check(&outer, Ok(&[&format!("1:a.gif:{length}"), "2:b.txt:5"]));
+        let bomb = archive(&[zeros("zeros", 8_000)]);
+        check(&[b"GIF89a".as_slice(), &bomb].concat(), Err(Unscannable::Ratio));
+    }
+
+    #[test]
+    fn what_only_has_the_marks_is_no_archive() {
+        let end = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();
+        let mut number = 7_u32;
+        let mut random = |length: usize| -> Vec<u8> {
+            let mut next = || {
+                number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (number >> 24) as u8
+            };
+            (0..length).map(|_| next()).collect()
+        };
+        for _ in 0..20 {
+            let (before, behind) = (random(70_000), random(300));
+            assert!(!is_archive(&before));
+            for mark in [end.as_slice(), b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04"] {
+                assert!(!is_archive(&[before.as_slice(), mark, &behind].concat()), "{mark:?}");
+            }
+        }
+        for text in ["", "PK", "GIF89a", "the marks PK\u{5}\u{6} and PK\u{1}\u{2} in a text"] {
+            assert!(!is_archive(text.as_bytes()), "{text:?}");
+        }
+        // Too far from the end for anybody to look.
+        let inner = archive(&[stored("b.txt", b"inner")]);
+        assert!(!is_archive(&[b"GIF89a".as_slice(), &inner, &[0; COMMENT_BYTES + 1]].concat()));
     }
 
     #[test]

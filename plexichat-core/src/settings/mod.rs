@@ -200,7 +200,8 @@ pub struct PluginSettings {
     pub grant: Option<PermissionSet>,
     /// The hosts, as `host`, `host:port` or `unix:/path` of a socket, that `network_access` is narrowed to; empty: any public host over https.
     pub hosts: Vec<String>,
-    /// Whether `network_access` reaches loopback and private ranges, over any scheme and port.
+    /// Whether `network_access` reaches loopback and private ranges, over any scheme and port; a Unix
+    /// socket only where `hosts` names it.
     pub private_network: bool,
     /// The directories that `file_system_read` reaches, with all below them; empty: none.
     pub directories: Vec<PathBuf>,
