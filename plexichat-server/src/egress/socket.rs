@@ -1,5 +1,5 @@
-//! Plain connections on behalf of plugins, TCP and Unix: by the same hosts as HTTP, and never to private addresses unless the
-//! operator says so. Knows no protocol.
+//! Plain connections on behalf of plugins, TCP and Unix: by the same hosts as HTTP, never to private addresses unless the
+//! operator says so, and to Unix sockets only where they are named. Knows no protocol.
 
 use std::collections::HashMap;
 use std::io;
@@ -79,7 +79,7 @@ impl From<io::Error> for Failed {
 
 async fn open(address: &SocketAddress, guarded: bool) -> Result<Box<dyn Stream>, Failed> {
     let (host, port) = match address {
-        // Named by the operator, or `private_network` is set: `check` has looked.
+        // Named by the operator: `check` has looked.
         SocketAddress::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
         SocketAddress::Tcp { host, port } => (host.as_str(), *port),
     };
@@ -103,8 +103,8 @@ fn check(plugin: &PluginName, reach: &Reach, address: &SocketAddress) -> std::re
     match address {
         SocketAddress::Unix(path) => {
             let named = format!("unix:{}", path.display());
-            let is_named = reach.hosts.contains(&named);
-            match is_named || (reach.hosts.is_empty() && reach.private_network) {
+            // `private_network` opens no socket: what stands behind one may be the whole machine, as with a container engine's.
+            match reach.hosts.contains(&named) {
                 true => Ok(()),
                 false => Err(format!("name `{named}` in `hosts` of `[plugins.{plugin}]`")),
             }
@@ -211,7 +211,7 @@ mod tests {
         check_address(&Reach::default(), "unix:///run/clamd.ctl", Some("name `unix:/run/clamd.ctl` in `hosts`"));
         check_address(&reach(&["unix:/run/clamd.ctl"], false), "unix:///run/clamd.ctl", None);
         check_address(&reach(&["unix:/run/clamd.ctl"], true), "unix:///run/docker.sock", Some("unix:/run/docker.sock"));
-        check_address(&reach(&[], true), "unix:///run/clamd.ctl", None);
+        check_address(&reach(&[], true), "unix:///run/clamd.ctl", Some("name `unix:/run/clamd.ctl` in `hosts`"));
     }
 
     /// A runtime as plugins have: timers and no I/O driver.
