@@ -1,7 +1,7 @@
 //! The word filter as people meet it: on the test kit's real host.
 
-use plexichat::message::{MessageState, Origin};
-use plexichat::pipeline::{Incoming, Refusal};
+use plexichat::message::{Actor, MessageState, Origin};
+use plexichat::pipeline::{Incoming, Refusal, ReplyAbout};
 use plexichat::prelude::*;
 use plexichat::testing::{Fault, TestHost, TestResult};
 use plexichat_word_filter::WordFilter;
@@ -112,7 +112,8 @@ async fn its_own_words_are_its_samples() -> TestResult {
     ]);
     let plugin = TestHost::new().config(json!({ "rules": rules })).start::<WordFilter>().await?;
     let samples: Vec<String> = plugin.plugin()?.canaries().into_iter().map(|sample| sample.name.into_owned()).collect();
-    assert_eq!(samples, ["rules/2", "mild"]);
+    // In messages and answers; a word is redacted in messages only, which is no objection.
+    assert_eq!(samples, ["rules/2", "rules/2", "mild", "mild", "rules/0"]);
     assert_eq!(plugin.check_canaries().await, []);
     plugin.post("alice", "fine").await?;
     Ok(())
@@ -136,4 +137,49 @@ fn bad_patterns_are_found_before_anything_starts() {
     check(json!({"rules": [{"pattern": "a", "action": "flag", "regex": true}]}), "/rules/0/regex");
     check(json!({"replacement": ""}), "/replacement");
     check(json!({"rules": [{"pattern": "darn", "action": "redact"}], "replacement": "DARN"}), "");
+}
+
+/// What is shown of an answer that comes word by word, and what ended it.
+async fn shown(host: TestHost, answer: &str) -> TestResult<(String, Option<Refusal>)> {
+    let plugin = host.start::<WordFilter>().await?;
+    assert_eq!(plugin.check_canaries().await, []);
+    let about = ReplyAbout {
+        author: Actor::plugin("model"),
+        asked_by: plugin.actor("ada"),
+        room_id: Some(plugin.room()),
+        origin: Origin::Rest,
+    };
+    let mut scanner = plugin.host().pipeline.reply_scanner(about).await?;
+    let mut shown = String::new();
+    for word in answer.split_inclusive(' ') {
+        match scanner.push(word).await {
+            Ok(delta) => shown.extend(delta.iter().map(|delta| delta.text())),
+            Err(refusal) => return Ok((shown, Some(refusal))),
+        }
+    }
+    match scanner.finish().await {
+        Ok(delta) => shown.extend(delta.iter().map(|delta| delta.text())),
+        Err(refusal) => return Ok((shown, Some(refusal))),
+    }
+    Ok((shown, None))
+}
+
+#[plexichat::test]
+async fn an_answer_ends_before_a_word_that_nobody_may_read() -> TestResult {
+    let words = "what I know of it ".repeat(20);
+    for (word, rule) in [("Swordfish", "rules/0"), ("d\u{AD}arn", "rules/2"), ("darn swordfish", "rules/0")] {
+        for answer in [format!("{words}{word}, and so on. {words}"), format!("{words}{word}")] {
+            let (shown, refusal) = shown(host(), &answer).await?;
+            let Some(Refusal::Rejected { finding, .. }) = refusal else { panic!("{answer}: {refusal:?}") };
+            assert_eq!(finding.detail, Some(format!("rule `{rule}`")));
+            assert!(words.starts_with(&shown) && shown.len() > 100, "{shown}");
+        }
+    }
+    for answer in [format!("{words}hush {words}"), format!("{words}swordfishing {words}darned")] {
+        assert_eq!(shown(host(), &answer).await?, (answer, None));
+    }
+    let flags = TestHost::new().config(json!({ "rules": [{ "pattern": "hush", "action": "flag" }] }));
+    let running = flags.start::<WordFilter>().await?;
+    assert_eq!(running.plugin()?.reply_mode(), ReplyMode::AuditOnly);
+    Ok(())
 }
