@@ -1,8 +1,9 @@
 //! Judges what is in a file: its bytes, and what is packed in them. Blocks, so it runs where that holds nobody up. Knows no host.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::read::MultiGzDecoder;
 use plexichat::archive::{ArchiveEntry, ArchiveLimits, Unscannable, is_archive, visit};
@@ -22,16 +23,58 @@ pub(crate) struct Content<'a> {
     pub(crate) loaded: &'a Loaded,
     pub(crate) archives: &'a Archives,
     pub(crate) names: &'a Names,
-    /// When nobody waits for the answer any more.
-    pub(crate) deadline: Instant,
+    /// Whether anybody waits for the answer.
+    pub(crate) wanted: &'a Wanted,
+}
+
+/// Says whether anybody waits for an answer: looked at between pieces, since a thread cannot be stopped.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted(Arc<AtomicBool>);
+
+impl Wanted {
+    /// Nobody waits any more once what this returns is dropped.
+    pub(crate) fn until_dropped(&self) -> GivesUp {
+        GivesUp(self.clone())
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Held by whoever waits.
+pub(crate) struct GivesUp(Wanted);
+
+impl Drop for GivesUp {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Reads as long as anybody waits.
+struct Heeding<'a, R> {
+    wanted: &'a Wanted,
+    reader: R,
+}
+
+impl<R: Read> Read for Heeding<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.wanted.is_given_up() {
+            return Err(io::Error::other("nobody waits any more"));
+        }
+        self.reader.read(buffer)
+    }
 }
 
 impl Content<'_> {
     /// Judges a file.
     ///
     /// # Errors
-    /// `Timeout` where it takes too long, `Internal` where an engine fails.
+    /// `Timeout` where it takes too long or nobody waits any more, `Internal` where an engine fails.
     pub(crate) fn judge(&self, bytes: &[u8]) -> Result<Verdict, ScanError> {
+        if self.wanted.is_given_up() {
+            return Err(ScanError::Timeout);
+        }
         let verdict = self.loaded.rules.judge(bytes)?;
         if !self.archives.enabled || matches!(verdict, Verdict::Reject(_)) || !is_packed(bytes) {
             return Ok(verdict);
@@ -116,7 +159,13 @@ impl Unpacking<'_> {
         let left = bytes_max.saturating_sub(self.used);
         let mut unpacked = Vec::new();
         let limit = allowed.min(left).saturating_add(1);
-        MultiGzDecoder::new(bytes).take(limit).read_to_end(&mut unpacked).map_err(|_| Unscannable::Damaged)?;
+        let wanted = self.content.wanted;
+        let read = Heeding { wanted, reader: MultiGzDecoder::new(bytes) }.take(limit).read_to_end(&mut unpacked);
+        if wanted.is_given_up() {
+            self.failed = Some(ScanError::Timeout);
+            return Ok(());
+        }
+        read.map_err(|_| Unscannable::Damaged)?;
         self.used += unpacked.len() as u64;
         if unpacked.len() as u64 > left {
             return Err(Unscannable::Bytes);
@@ -134,6 +183,9 @@ impl Unpacking<'_> {
 
     /// What the engines say of unpacked bytes.
     fn bytes(&mut self, bytes: &[u8], name: &str) {
+        if self.content.wanted.is_given_up() {
+            self.failed = Some(ScanError::Timeout);
+        }
         if self.is_over() {
             return;
         }
@@ -142,10 +194,6 @@ impl Unpacking<'_> {
             && let Some(finding) = loaded.hashes.find(&Sha256::digest(bytes).into())
         {
             self.add(Verdict::Reject(finding), name);
-            return;
-        }
-        if Instant::now() >= self.content.deadline {
-            self.failed = Some(ScanError::Timeout);
             return;
         }
         match loaded.rules.judge(bytes) {
@@ -246,8 +294,7 @@ mod tests {
         let rules = Rules::compile(true, [], Duration::from_secs(10)).expect("compiles");
         let loaded = Loaded { rules: rules.into(), hashes: hashes.into(), hosts: Hosts::default().into() };
         let names = Names::default();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        Content { loaded: &loaded, archives, names: &names, deadline }.judge(bytes)
+        Content { loaded: &loaded, archives, names: &names, wanted: &Wanted::default() }.judge(bytes)
     }
 
     #[track_caller]
@@ -332,11 +379,23 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_no_opinion() {
+    fn work_that_nobody_waits_for_ends() {
         let rules = Rules::compile(true, [], Duration::from_secs(10)).expect("compiles");
         let loaded = Loaded { rules: rules.into(), hashes: Hashes::default().into(), hosts: Hosts::default().into() };
-        let (archives, names) = (Archives::default(), Names::default());
-        let content = Content { loaded: &loaded, archives: &archives, names: &names, deadline: Instant::now() };
-        assert_eq!(content.judge(&zip(&[("a", b"x")])), Err(ScanError::Timeout));
+        let (archives, names, wanted) = (Archives::default(), Names::default(), Wanted::default());
+        let content = Content { loaded: &loaded, archives: &archives, names: &names, wanted: &wanted };
+        let eicar = Canary::eicar_text().into_bytes();
+        let packed = [zip(&[("a", b"x")]), gzip(b"x"), zip(&[("a", &gzip(&eicar))])];
+        let waiting = wanted.until_dropped();
+        assert_eq!(content.judge(&packed[0]), Ok(Verdict::Allow));
+        drop(waiting);
+        for file in &packed {
+            assert_eq!(content.judge(file), Err(ScanError::Timeout));
+            // The same in the middle of it: between entries, and between pieces of one.
+            let mut unpacking =
+                Unpacking { content: &content, used: 0, entries: 0, verdict: Verdict::Allow, failed: None };
+            assert_eq!(unpacking.packed(file, 1), Ok(()));
+            assert_eq!((unpacking.failed, unpacking.entries <= 1), (Some(ScanError::Timeout), true));
+        }
     }
 }

@@ -16,30 +16,28 @@ mod verdict;
 mod yara;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join;
 use plexichat::prelude::*;
 
 use crate::clamd::Clamd;
 pub use crate::config::{Action, Archives, Clamd as ClamdConfig, Config, Hashes, Links, Names, Reload, Yara};
-use crate::content::Content;
+use crate::content::{Content, Wanted};
 use crate::reload::{Shelf, Watch};
 use crate::verdict::worse;
 
-/// How long a file may be looked at: what the host waits at most, unless the operator says less.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Judges files before anybody may have them, and links in messages.
+/// Judges files before anybody may have them, and links in messages and in what models answer.
 ///
-/// What cannot be scanned is not let through: both hooks say `closed`.
+/// What cannot be scanned is not let through: every hook says `closed`.
 #[plexichat::plugin(
     provides(Security),
     category = "security",
     tags("antivirus", "yara", "clamav", "links"),
     permissions(FileSystemRead, NetworkAccess),
     scan_message(timeout = "250ms", on_error = "closed"),
-    scan_file(timeout = "30s", max_bytes = "50MiB", on_error = "closed")
+    scan_file(timeout = "30s", max_bytes = "50MiB", on_error = "closed"),
+    scan_reply(timeout = "250ms", on_error = "closed")
 )]
 pub struct Antivirus {
     context: Context<Self>,
@@ -139,20 +137,34 @@ impl Security for Antivirus {
         }
     }
 
+    /// Links in what a model says: it must not lead people where nobody else may.
+    async fn scan_reply(&self, reply: &ReplyView<'_>) -> Result<Verdict, ScanError> {
+        Ok(self.links.judge_reply(reply, &self.shelf.loaded().hosts))
+    }
+
+    fn reply_mode(&self) -> ReplyMode {
+        self.links.reply_mode()
+    }
+
     /// EICAR's test file, and the first host of the list.
     fn canaries(&self) -> Vec<Canary> {
         let eicar = self.config.yara.builtin.then(Canary::eicar);
-        let host = self.config.links.blocked_hosts.first();
-        eicar.into_iter().chain(host.map(|host| Canary::message("blocked host", format!("https://{host}/")))).collect()
+        let link = self.config.links.blocked_hosts.first().map(|host| format!("https://{host}/"));
+        let message = link.clone().map(|link| Canary::message("blocked host", link));
+        let reply = link.map(|link| Canary::reply("blocked host in an answer", link));
+        eicar.into_iter().chain(message).chain(reply).collect()
     }
 }
 
 impl Antivirus {
-    /// What the engines in this process say, on a thread that may take its time.
+    /// What the engines in this process say, on a thread that may take its time. Where the host waits no longer, this is dropped,
+    /// and the thread ends its work soon.
     async fn look(&self, loaded: reload::Loaded, bytes: Arc<Vec<u8>>) -> Result<Verdict, ScanError> {
-        let (config, deadline) = (self.config.clone(), Instant::now() + PATIENCE);
+        let (config, wanted) = (self.config.clone(), Wanted::default());
+        let _waits = wanted.until_dropped();
         let looking = self.context.blocking(move || {
-            let content = Content { loaded: &loaded, archives: &config.archives, names: &config.names, deadline };
+            let content =
+                Content { loaded: &loaded, archives: &config.archives, names: &config.names, wanted: &wanted };
             content.judge(&bytes)
         });
         looking.await?

@@ -1,12 +1,22 @@
-//! Links in a message's text: found as a client would find them, and judged. Knows no file.
+//! Links in a message's or an answer's text: found as a client would find them, and judged. Knows no file.
 
 use std::collections::HashSet;
 
 use plexichat::message::{Finding, Verdict};
+use plexichat::reply::{ReplyMode, ReplyView};
 
-use crate::config::Links as Config;
+use crate::config::{Action, Links as Config};
 use crate::host::{lookalike, normal};
 use crate::verdict::worse;
+
+/// How many characters of an answer are judged at once: a few words, so that people see it grow.
+const CHARS: usize = 64;
+
+/// How many are kept back until more has come.
+const OVERLAP: usize = 192;
+
+/// How long a host may be that has not ended yet. Less than the overlap, so that the next window shows the link's beginning too.
+const MAY_WAIT: usize = 160;
 
 /// Hosts that nobody may link to.
 #[derive(Debug, Default)]
@@ -68,6 +78,37 @@ impl Links {
         verdict
     }
 
+    /// As [`judge`](Self::judge) for a part of an answer, which may be cut at both ends: what a link is cut in waits for more, or
+    /// was judged before.
+    pub(crate) fn judge_reply(&self, reply: &ReplyView<'_>, blocked: &Hosts) -> Verdict {
+        // What is shown again is all that there was, or as much as is kept back.
+        let cut_before = reply.seen().chars().count() >= OVERLAP;
+        let (settled, rest) = settled(reply.text(), cut_before, reply.last);
+        let verdict = self.judge(settled, blocked);
+        if rest.chars().count() <= MAY_WAIT || !settled.ends_with("://") {
+            return verdict;
+        }
+        // No host is so long: somebody writes a user's name before it until nobody sees both at once.
+        let detail = Some("it links to a host behind a very long name".to_owned());
+        let hidden = |code| Finding { detail: detail.clone(), ..Finding::new(code) };
+        let lookalike = self.config.lookalikes.verdict(hidden("lookalike_link"));
+        worse(verdict, worse(lookalike, self.config.credentials.verdict(hidden("link_with_credentials"))))
+    }
+
+    /// Window by window where something may be withheld; else people need not wait.
+    pub(crate) fn reply_mode(&self) -> ReplyMode {
+        let Config { blocked_hosts, blocked_hosts_file, lookalikes, credentials, .. } = &self.config;
+        let withholds = |action: &Action| matches!(action, Action::Quarantine | Action::Reject);
+        match !blocked_hosts.is_empty()
+            || blocked_hosts_file.is_some()
+            || withholds(lookalikes)
+            || withholds(credentials)
+        {
+            true => ReplyMode::Window { chars: CHARS, overlap: OVERLAP },
+            false => ReplyMode::AuditOnly,
+        }
+    }
+
     fn judge_link(&self, link: &Link<'_>, blocked: &Hosts) -> Option<Verdict> {
         let host = normal(link.host)?;
         if let Some(entry) = blocked.find(&host) {
@@ -101,10 +142,29 @@ struct Link<'a> {
     has_credentials: bool,
 }
 
+/// The part of a text that is cut at its ends in which every host is whole, and what stands behind it.
+fn settled(text: &str, cut_before: bool, last: bool) -> (&str, &str) {
+    // A host that is cut at the front loses its first name: what is left of it may be another host, and what is above it is not.
+    let begins = |character: char| separates(character) || ends_host(character) || matches!(character, '@' | '.');
+    let behind = |found: Option<(usize, &str)>| found.map_or(0, |(at, mark)| at + mark.len());
+    let from = if cut_before { behind(text.match_indices(begins).next()) } else { 0 };
+    let ends = |character: char| separates(character) || ends_host(character);
+    let until = if last { text.len() } else { behind(text.rmatch_indices(ends).next()).max(from) };
+    (&text[from..until], &text[until..])
+}
+
+/// Whether no link goes on behind it.
+fn separates(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '<' | '>' | '"' | '(' | ')' | '|' | '`')
+}
+
+/// Whether no host goes on behind it, though a link may.
+fn ends_host(character: char) -> bool {
+    matches!(character, '/' | '\\' | '?' | '#' | ',' | ';' | '!' | '\'' | '{' | '}' | '*')
+}
+
 /// Every link with a scheme, and every word with a dot in it.
 fn links(text: &str) -> impl Iterator<Item = Link<'_>> {
-    let separates =
-        |character: char| character.is_whitespace() || matches!(character, '<' | '>' | '"' | '(' | ')' | '|' | '`');
     text.split(separates).flat_map(|word| {
         let mut found = Vec::new();
         let mut rest = word;
@@ -124,9 +184,8 @@ fn links(text: &str) -> impl Iterator<Item = Link<'_>> {
 
 /// What stands before the first mark that ends a host, taken apart.
 fn authority(text: &str, has_scheme: bool) -> Link<'_> {
-    let ends = |character: char| matches!(character, '/' | '\\' | '?' | '#' | ',' | ';' | '!' | '\'' | '{' | '}' | '*');
     // `]` ends a host only where none begins with `[`.
-    let end = text.find(ends).unwrap_or(text.len());
+    let end = text.find(ends_host).unwrap_or(text.len());
     let authority = &text[..end];
     let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let host = match host.strip_prefix('[').and_then(|rest| rest.find(']')) {
@@ -147,6 +206,8 @@ fn ends_with_word(text: &str, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use plexichat::message::Actor;
+
     use super::*;
 
     #[track_caller]
@@ -201,6 +262,73 @@ mod tests {
         check("https://xn--80ak6aa92e.com/login", "reject lookalike_link");
         check("https://bank.example@other.example", "flag link_with_credentials");
         check("https://user:password@other.example/", "flag link_with_credentials");
+    }
+
+    /// What is shown of an answer before the first objection, as the host shows it: in windows of so many characters.
+    fn shown(answer: &str, chars: usize) -> (String, Verdict) {
+        let (model, asker) = (Actor::plugin("model"), Actor::user("1", "ada"));
+        let mut hosts = Hosts::default();
+        hosts.add(["evil.example"].into_iter()).expect("hosts");
+        let links = Links::new(Config::default());
+        let characters: Vec<char> = answer.chars().collect();
+        let mut judged = 0;
+        loop {
+            let kept = judged.min(characters.len()).saturating_sub(OVERLAP);
+            let end = (judged + chars).min(characters.len());
+            let seen: String = characters[kept..judged].iter().collect();
+            let text: String = characters[kept..end].iter().collect();
+            let view = ReplyView::new(&model, &asker, &text, seen.len());
+            let last = end == characters.len();
+            let verdict = links.judge_reply(&if last { view } else { view.unfinished() }, &hosts);
+            if matches!(verdict, Verdict::Reject(_)) || last {
+                return (characters[..if last { end } else { kept }].iter().collect(), verdict);
+            }
+            judged = end;
+        }
+    }
+
+    #[test]
+    fn links_in_answers_are_found_wherever_windows_end() {
+        let (path, name) = ("path".repeat(200), "name".repeat(200));
+        let words = "so many words ".repeat(30);
+        for chars in [1, 7, CHARS, 300] {
+            for before in ["", &words] {
+                for link in [
+                    "https://evil.example/".to_owned(),
+                    format!("https://www.evil.example/{path}"),
+                    format!("see evil.example/{path}"),
+                    format!("https://good.example/{path}?to=https://evil.example"),
+                    format!("https://{name}@evil.example/"),
+                    format!("https://{}.evil.example/", "aaaa.".repeat(40).trim_end_matches('.')),
+                    format!("https://xn--80ak6aa92e.com/{path}"),
+                    format!("https://{name}@xn--80ak6aa92e.com/{path}"),
+                ] {
+                    let (shown, verdict) = shown(&format!("{before}{link} {words}"), chars);
+                    assert!(matches!(verdict, Verdict::Reject(_)), "{link} in windows of {chars}: {verdict:?}");
+                    assert!(!shown.contains("evil.example") && !shown.contains("xn--"), "{link}: {shown}");
+                }
+                for link in [
+                    "https://notevil.example/".to_owned(),
+                    format!("https://good.example/{path}/{path}, and evil.example.org {path}"),
+                    format!("https://münchen.de/{path} {name} e.g. 3.14"),
+                    name.clone(),
+                    "中文没有空格".repeat(100),
+                ] {
+                    let answer = format!("{before}{link} {words}");
+                    assert_eq!(shown(&answer, chars), (answer, Verdict::Allow), "in windows of {chars}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn people_wait_only_where_something_is_withheld() {
+        let window = ReplyMode::Window { chars: CHARS, overlap: OVERLAP };
+        assert_eq!(Links::new(Config::default()).reply_mode(), window);
+        let flags = Config { lookalikes: Action::Flag, ..Config::default() };
+        assert_eq!(Links::new(flags.clone()).reply_mode(), ReplyMode::AuditOnly);
+        let blocks = Config { blocked_hosts: vec!["evil.example".into()], ..flags };
+        assert_eq!(Links::new(blocks).reply_mode(), window);
     }
 
     #[test]
