@@ -119,7 +119,7 @@ fn before_end(bytes: &[u8], end: usize) -> Option<Range<usize>> {
     let is_directory = |at: usize| bytes.get(at..end).is_some_and(|rest| rest.starts_with(b"PK\x01\x02"));
     if let Some(directory) = end.checked_sub(size).filter(|at| is_directory(*at)) {
         // What it says of places counts from its own beginning, or from that of everything.
-        return Some(directory.checked_sub(offset).unwrap_or(0)..until);
+        return Some(directory.saturating_sub(offset)..until);
     }
     // A large archive says it elsewhere, and a record may lie about its directory's size.
     let is_large = end >= LOCATOR_BYTES && bytes[end - LOCATOR_BYTES..].starts_with(b"PK\x06\x07");

@@ -116,8 +116,9 @@ impl Ready {
             // What ended before was judged with what stands before it, which may be cut off here.
             let is_over = found.end < part.new_at;
             // A word that ends where the part does may go on.
-            let goes_on = self.whole_word && !part.last && found.end == part.length;
-            if !is_over && !(goes_on && found.start >= part.kept_from) {
+            let may_go_on = self.whole_word && !part.last && found.end == part.length;
+            let waits = may_go_on && found.start >= part.kept_from;
+            if !(is_over || waits) {
                 return true;
             }
         }
