@@ -151,3 +151,41 @@ async fn a_crash_in_the_middle_of_an_answer_leaves_exactly_one() {
         client.history(&room).await.into_iter().filter(|row| row["reply_to"] == question["id"]).collect();
     assert_eq!(answers.len(), 1, "{answers:?}");
 }
+
+#[tokio::test]
+async fn what_waits_for_an_answer_holds_up_nothing_and_repeats_nothing_after_a_restart() {
+    let config = format!("{PARROT}[plugins.counter]\nenabled = true\n");
+    let server = Setup::of(fixtures()).config(&config).start();
+    let client = server.client();
+    let (quiet, busy) = (client.room("quiet").await, client.room("busy").await);
+    set(&client, &quiet, json!({ "models": ["parrot/hang-after"], "trigger": "every" })).await;
+    let mut socket = listening(&client, &quiet).await;
+    let question = client.say(&quiet, "are you there?").await;
+    socket.next_of("reply_delta").await;
+    for count in ["1", "2"] {
+        let counted = client.say(&busy, "/count").await;
+        assert_eq!(client.answer_to(&busy, &counted).await["text"], count);
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let metrics = client.get("/metrics").await.text();
+        if metrics.lines().any(|line| line == "plexichat_outbox_open 0") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the question is no open entry: {metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // A normal stop does not wait for it for ever, a crash not at all; then it is asked again and nothing else is.
+    let began = Instant::now();
+    let server = server.restart();
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let server = server.kill_and_restart();
+    let client = server.client();
+    let counted = client.say(&busy, "/count").await;
+    assert_eq!(client.answer_to(&busy, &counted).await["text"], "3", "no command ran twice");
+    let mut socket = listening(&client, &quiet).await;
+    assert_eq!(socket.next_of("typing").await["room_id"], quiet.as_str(), "it is answered again");
+    let stop = client.say(&quiet, "/ai stop").await;
+    assert_eq!(client.answer_to(&quiet, &stop).await["text"], "Stopped.");
+    assert!(client.answer_to(&quiet, &question).await["text"].as_str().unwrap().ends_with("[stopped]"));
+}
