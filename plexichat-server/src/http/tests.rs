@@ -131,7 +131,7 @@ async fn tokens_are_made_listed_and_revoked() {
     let robot = made["token"].as_str().unwrap();
     assert_eq!((&made["user"], &made["name"]), (&json!("robot"), &json!("ci")));
     let (_, me) = fixture.send("GET", "/api/v1/auth/me", Some(robot), None).await;
-    assert_eq!((&me["user"]["name"], &me["scopes"]), (&json!("robot"), &json!(["read", "write"])), "{me}");
+    assert_eq!((&me["user"]["name"], &me["scopes"]), (&json!("robot"), &json!(["read", "write", "ai"])), "{me}");
 
     // Each sees its own; the administrator all, and nobody a secret.
     let (_, list) = fixture.send("GET", "/api/v1/tokens", Some(robot), None).await;
