@@ -16,9 +16,7 @@ use plexichat::capability::http::{HttpPort, HttpRequest, HttpResponse, HttpStrea
 use plexichat::error::{ErrorKind, PluginError, Result};
 use plexichat::id::PluginName;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION,
-};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use reqwest::{Method, StatusCode, Url};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -213,27 +211,37 @@ impl Hop {
         }
         let location = response.headers().get(LOCATION)?;
         let url = location.to_str().ok().and_then(|location| self.url.join(location).ok());
-        Some(
-            url.map(|url| self.redirected(status, url))
-                .ok_or_else(|| upstream("the service redirects to no URL".into())),
-        )
+        let url = url.ok_or_else(|| upstream("the service redirects to no URL".into()));
+        Some(url.and_then(|url| self.redirected(status, url)))
     }
 
-    fn redirected(&self, status: StatusCode, url: Url) -> Self {
+    /// The request to where it is redirected. What was meant for one host is not told to another: neither a body nor a header
+    /// that may hold a key, whatever its name.
+    fn redirected(&self, status: StatusCode, url: Url) -> Result<Self> {
+        let is_elsewhere = url.origin() != self.url.origin();
+        let only_asks = matches!(self.method, Method::GET | Method::HEAD);
+        let keeps_body = matches!(status.as_u16(), 307 | 308) || only_asks;
+        if is_elsewhere && keeps_body && !(only_asks && self.body.is_empty()) {
+            let at = |url: &Url| url.origin().ascii_serialization();
+            return Err(upstream(format!(
+                "`{}` redirects to `{}`, and what was sent to one is not sent to the other: use the address that is meant",
+                at(&self.url),
+                at(&url)
+            )));
+        }
         let mut headers = self.headers.clone();
-        if url.origin() != self.url.origin() {
-            // What was meant for one host is not told to another.
-            for name in [AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")] {
-                headers.remove(name);
+        if is_elsewhere {
+            headers.clear();
+            for name in [ACCEPT, CONTENT_TYPE, USER_AGENT] {
+                headers.extend(self.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
             }
         }
-        let keeps_body = matches!(status.as_u16(), 307 | 308) || matches!(self.method, Method::GET | Method::HEAD);
         if keeps_body {
-            return Self { method: self.method.clone(), url, headers, body: self.body.clone() };
+            return Ok(Self { method: self.method.clone(), url, headers, body: self.body.clone() });
         }
         headers.remove(CONTENT_TYPE);
         headers.remove(CONTENT_LENGTH);
-        Self { method: Method::GET, url, headers, body: Vec::new() }
+        Ok(Self { method: Method::GET, url, headers, body: Vec::new() })
     }
 }
 

@@ -130,12 +130,68 @@ fn a_redirect_from_a_public_to_a_private_address_is_refused() {
         timeout: Duration::from_secs(1),
     };
     let first = Hop::of(request).unwrap();
-    let next = first.redirected(StatusCode::FOUND, first.url.join("https://169.254.169.254/latest").unwrap());
+    let next = first.redirected(StatusCode::FOUND, first.url.join("https://169.254.169.254/latest").unwrap()).unwrap();
     assert!(check(&Reach::default(), &next.url, is_public).unwrap_err().contains("169.254.169.254"));
     // Neither credentials nor the body go to the other host.
     assert_eq!((next.method, next.headers.len(), next.body.len()), (Method::GET, 0, 0));
-    let same = first.redirected(StatusCode::TEMPORARY_REDIRECT, first.url.join("/b").unwrap());
+    let same = first.redirected(StatusCode::TEMPORARY_REDIRECT, first.url.join("/b").unwrap()).unwrap();
     assert_eq!((same.method, same.headers.len(), same.body.len()), (Method::POST, 2, 4));
+}
+
+/// Tells the method, the names of the headers that a plugin may set, and the body.
+async fn seen(request: axum::extract::Request) -> String {
+    let (parts, body) = request.into_parts();
+    let own = ["host", "content-length"];
+    let mut names: Vec<&str> =
+        parts.headers.keys().map(|name| name.as_str()).filter(|name| !own.contains(name)).collect();
+    names.sort_unstable();
+    let body = axum::body::to_bytes(body, 1_000).await.unwrap();
+    format!("{} {} {}", parts.method, names.join(","), String::from_utf8_lossy(&body))
+}
+
+async fn send_all(url: &str, method: &str, body: &str) -> Result<HttpResponse> {
+    let headers = ["accept", "content-type", "user-agent", "authorization", "cookie", "x-api-key", "x-my-key"];
+    let headers = headers.map(|name| (name.to_owned(), "a/b".to_owned())).to_vec();
+    everywhere()
+        .send(&plugin(), HttpRequest { method: method.into(), headers, body: body.into(), ..request(url) })
+        .await
+}
+
+#[tokio::test]
+async fn what_was_meant_for_one_host_is_not_told_to_another() {
+    let other = serve(Router::new().route("/", any(seen))).await;
+    let elsewhere = format!("http://127.0.0.1:{other}/");
+    let redirect = move |status: u16| {
+        let location = elsewhere.clone();
+        any(move || async move { (axum::http::StatusCode::from_u16(status).unwrap(), [("location", location)]) })
+    };
+    let router = Router::new()
+        .route("/302", redirect(302))
+        .route("/307", redirect(307))
+        .route("/308", redirect(308))
+        .route("/here", any(|| async { Redirect::temporary("/seen") }))
+        .route("/seen", any(seen));
+    let first = format!("http://127.0.0.1:{}", serve(router).await);
+    for (path, method, expected) in [
+        ("307", "GET", "GET accept,content-type,user-agent "),
+        ("302", "GET", "GET accept,content-type,user-agent "),
+        ("302", "POST", "GET accept,user-agent "),
+    ] {
+        let body = if method == "POST" { "secret" } else { "" };
+        let answer = send_all(&format!("{first}/{path}"), method, body).await.unwrap();
+        assert_eq!(answer.text(), expected, "{method} {path}");
+    }
+    // The same host gets everything again.
+    let all = "POST accept,authorization,content-type,cookie,user-agent,x-api-key,x-my-key secret";
+    assert_eq!(send_all(&format!("{first}/here"), "POST", "secret").await.unwrap().text(), all);
+    for (path, method, body) in
+        [("307", "POST", "secret"), ("308", "PUT", "secret"), ("307", "GET", "b"), ("302", "GET", "b")]
+    {
+        let error = send_all(&format!("{first}/{path}"), method, body).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Upstream { retry_after: None }, "{method} {path}: {error}");
+        let told = format!("redirects to `http://127.0.0.1:{other}`");
+        assert!(error.to_string().contains(&told), "{method} {path}: {error}");
+    }
 }
 
 #[tokio::test]
