@@ -7,6 +7,7 @@ use plexichat::prelude::*;
 
 use crate::failure::Failure;
 use crate::fields::{Fields, list, wrong};
+use crate::host::is_public_host;
 
 /// What was asked, and how the answer is wanted.
 #[derive(Debug)]
@@ -191,9 +192,12 @@ fn part(place: &str, value: Value) -> Result<Part, Failure> {
 /// A picture within the address, or one that the provider's service fetches.
 fn image_source(url: String) -> Result<ImageSource, &'static str> {
     let Some(data) = url.strip_prefix("data:") else {
-        return match url.starts_with("https://") || url.starts_with("http://") {
-            true => Ok(ImageSource::Url { url }),
-            false => Err("Invalid image: an address beginning with 'https://' or 'data:' is expected."),
+        return match url.strip_prefix("https://") {
+            Some(rest) if is_public_host(rest) => Ok(ImageSource::Url { url }),
+            Some(_) => Err(
+                "Invalid image: only addresses of hosts on the public internet are taken; send the picture itself as 'data:image/…;base64,…'.",
+            ),
+            None => Err("Invalid image: an address beginning with 'https://' or 'data:' is expected."),
         };
     };
     match data.split_once(";base64,") {

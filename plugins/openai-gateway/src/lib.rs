@@ -12,6 +12,7 @@ mod config;
 mod embeddings;
 mod failure;
 mod fields;
+mod host;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -70,7 +70,16 @@ fn pictures_come_as_data_or_by_address() {
     assert_eq!(image("data:image/png;base64,iVBO"), Ok(Part::Image { source: data }));
     let url = "https://example.org/a.png".to_owned();
     assert_eq!(image(&url), Ok(Part::Image { source: ImageSource::Url { url: url.clone() } }));
-    for bad in ["", "file:///etc/passwd", "data:text/html;base64,AA", "data:image/png,AA", "data:image/png;base64,"] {
+    for bad in [
+        "http://example.org/a.png",
+        "https://10.0.0.1/a.png",
+        "https://localhost/a.png",
+        "",
+        "file:///etc/passwd",
+        "data:text/html;base64,AA",
+        "data:image/png,AA",
+        "data:image/png;base64,",
+    ] {
         assert_eq!(image(bad), Err(json!("messages[0].content[0].image_url.url")), "{bad}");
     }
 }
