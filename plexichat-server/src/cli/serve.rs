@@ -46,8 +46,10 @@ use crate::stop::{Asked, Signals, stopped};
 use crate::store::{Broken, Store};
 use crate::telemetry::{self, LogFormat};
 
-/// How long requests in flight and WebSockets may take to end.
-const DRAIN: Duration = Duration::from_secs(30);
+/// How long all may take to end but the store, which keeps what was acknowledged: less than service managers wait.
+const STOP: Duration = Duration::from_secs(28);
+/// How long requests in flight and WebSockets may take to end, so that there is time left for what comes after them.
+const DRAIN: Duration = Duration::from_secs(15);
 /// How long what has begun in plugins may take to end.
 const DISPATCH_DRAIN: Duration = Duration::from_secs(10);
 /// How long answers of assistants may take to end; what does not is kept and asked again at the next start.
@@ -267,6 +269,11 @@ async fn serve(
         let _ = filing.await;
         say_goodbye(&host, reason).await;
         host.manager.stop_all().await;
+    };
+    let take_down = async {
+        if tokio::time::timeout(STOP, take_down).await.is_err() {
+            tracing::warn!("not all has ended within {} s: the rest is broken off", STOP.as_secs());
+        }
         store.close().await;
     };
     tokio::select! {

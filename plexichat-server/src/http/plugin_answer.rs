@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::error::ApiError;
 use crate::stop::stopped;
 
-/// How long streams may go on once the server begins to stop.
+/// How long calls and streams may go on once the server begins to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Pieces that are ready are sent together up to this size, in bytes.
@@ -87,6 +87,27 @@ fn is_allowed(name: &HeaderName) -> bool {
     !WITHHELD.contains(name) && !name.as_str().starts_with("access-control-")
 }
 
+/// What a call answers, unless the server stops and the call has had its time.
+///
+/// # Errors
+/// Where it is ended.
+pub(super) async fn while_running<T>(
+    plugin: &PluginName,
+    stopping: watch::Receiver<bool>,
+    call: impl Future<Output = T>,
+) -> Result<T, ApiError> {
+    tokio::select! {
+        biased;
+        answered = call => Ok(answered),
+        () = out_of_time(stopping) => Err(no_answer(plugin, &CallError::Stopped)),
+    }
+}
+
+async fn out_of_time(mut stopping: watch::Receiver<bool>) {
+    stopped(&mut stopping).await;
+    tokio::time::sleep(GRACE).await;
+}
+
 /// What it means that a call gave no answer.
 fn no_answer(plugin: &PluginName, error: &CallError) -> ApiError {
     let unavailable = |code, message: &str, seconds| {
@@ -135,15 +156,8 @@ struct Pieces {
 
 /// Each piece is sent at once; those that are ready go together. An error cuts the connection, so that nobody takes what was
 /// sent for the whole.
-fn streamed(
-    plugin: PluginName,
-    pieces: GuardedStream<PluginResult<Vec<u8>>>,
-    mut stopping: watch::Receiver<bool>,
-) -> Body {
-    let cut = Box::pin(async move {
-        stopped(&mut stopping).await;
-        tokio::time::sleep(GRACE).await;
-    });
+fn streamed(plugin: PluginName, pieces: GuardedStream<PluginResult<Vec<u8>>>, stopping: watch::Receiver<bool>) -> Body {
+    let cut = Box::pin(out_of_time(stopping));
     let frames = stream::unfold(Some(Pieces { plugin, pieces, cut }), |pieces| async move {
         let mut pieces = pieces?;
         match pieces.next().await {
@@ -179,5 +193,25 @@ impl Pieces {
             }
         }
         Ok(Some(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_in_flight_end_soon_after_the_server_begins_to_stop() {
+        let plugin: PluginName = "slow".parse().unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let hour = Duration::from_secs(3_600);
+        let quick = while_running(&plugin, stopping.clone(), tokio::time::sleep(hour)).await;
+        assert!(quick.is_ok(), "nothing stops");
+        stop.send(true).unwrap();
+        let begun = tokio::time::Instant::now();
+        assert!(while_running(&plugin, stopping.clone(), tokio::time::sleep(GRACE / 2)).await.is_ok());
+        let cut = while_running(&plugin, stopping, std::future::pending::<()>()).await;
+        assert!(cut.is_err());
+        assert_eq!(begun.elapsed().as_secs(), (GRACE + GRACE / 2).as_secs());
     }
 }

@@ -108,7 +108,8 @@ async fn answer(app: &Arc<App>, route: &Route, parameters: Vec<(String, String)>
             Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
         })?;
         let call = route_call(&parts, parameters, body.into(), principal.as_deref());
-        let answered = plugin.route(route.index, call, plugin.route_timeout(&route.spec)).await;
+        let answered = plugin.route(route.index, call, plugin.route_timeout(&route.spec));
+        let answered = plugin_answer::while_running(plugin.name(), app.stopping.clone(), answered).await?;
         plugin_answer::response(plugin.name(), answered, app.stopping.clone())
     };
     let mut response = called.await.unwrap_or_else(IntoResponse::into_response);
