@@ -218,7 +218,8 @@ fn make(model: &Model, past: &Mutex<Option<Past>>, said: &[Said], wish: &Wish, t
     let usage = Usage {
         input_tokens: report.asked as u64,
         output_tokens: report.answered as u64,
-        cached_input_tokens: report.known as u64,
+        // What was known is often somebody else's conversation: how much of it fits would tell what they asked.
+        cached_input_tokens: 0,
     };
     if listener.tell(AiDelta::Usage(usage)) {
         listener.tell(AiDelta::finish(reason));
