@@ -125,9 +125,10 @@ impl Caller {
 pub struct RouteCall {
     /// `GET`, `POST` and so on.
     pub method: String,
-    /// The path that was asked for.
+    /// The path that was asked for, percent-encoded as it came.
     pub path: String,
-    /// What stands for the `{names}` of the route's path.
+    /// What stands for the `{names}` of the route's path, without percent encoding: `%2F` in one segment is a `/` here, `..`
+    /// may come, too. Check a value before it becomes a path or a part of another address.
     pub parameters: Vec<(String, String)>,
     /// What is behind the `?`.
     pub query: String,
@@ -154,7 +155,7 @@ impl RouteCall {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// What stands for `{name}` in the path.
+    /// What stands for `{name}` in the path, without percent encoding.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

@@ -328,13 +328,26 @@ pub(crate) fn router(app: &Arc<App>) -> axum::Router<Arc<App>> {
 /// The addresses that both the table and a plugin have: the plugin's would never be reached.
 pub(crate) fn clashes(plugins: &RouteTable) -> Vec<Problem> {
     let table = table();
-    let ours = |address: &str| table.iter().any(|route| route.path == address);
+    let ours = |address: &str| table.iter().any(|route| hides(route.path, address));
     let clashes = plugins.routes().filter(|route| ours(&route.address));
     let told = clashes.map(|route| {
         let message = format!("the route `{route}` of plugin `{}` is the server's own address", route.plugin.name);
         Problem::new("", message).hint("give it another path, or leave the plugin out of the bundle")
     });
     told.collect()
+}
+
+/// Whether all that this address of the server's stands for is what a plugin's does, however their variable parts are named.
+fn hides(ours: &str, theirs: &str) -> bool {
+    let mut theirs = theirs.split('/');
+    for segment in ours.split('/') {
+        match theirs.next() {
+            Some(_) if segment.starts_with("{*") => return true,
+            Some(their) if segment.starts_with('{') || segment == their => {}
+            _ => return false,
+        }
+    }
+    theirs.next().is_none()
 }
 
 /// The same routes, for the document.
@@ -379,6 +392,23 @@ mod tests {
             if changes {
                 assert_ne!(route.needs, READ, "{:?} {}", route.method, route.path);
             }
+        }
+    }
+
+    #[test]
+    fn addresses_clash_by_their_shape() {
+        for (ours, theirs, clash) in [
+            ("/api/v1/rooms/{id}", "/api/v1/rooms/{id}", true),
+            ("/api/v1/rooms/{id}", "/api/v1/rooms/{name}", true),
+            ("/api/v1/rooms/{id}", "/api/v1/rooms/new", true),
+            ("/api/v1/rooms/{id}", "/api/v1/rooms/{rest...}", true),
+            ("/files/{*path}", "/files/a/{b}", true),
+            ("/api/v1/rooms/{id}", "/api/v1/rooms/{name}/x", false),
+            ("/api/v1/rooms/{id}/x", "/api/v1/rooms/{name}", false),
+            ("/api/v1/rooms/new", "/api/v1/rooms/{name}", false),
+            ("/api/v1/plugins/{name}/enable", "/api/v1/plugins/notes/list", false),
+        ] {
+            assert_eq!(hides(ours, theirs), clash, "{ours} and {theirs}");
         }
     }
 
