@@ -277,7 +277,7 @@ impl Assistants {
                         self.say(&question.posted, &question.policy.name, say::ai_failure(&failed), question.retry);
                     let row = row.await;
                     let messages = Self::shown(row.as_slice());
-                    let error = Some(ReplyError::new(code, words).as_written(row.as_slice(), failed.kind()));
+                    let error = Some(ReplyError::new(code, words).once_written(row.as_slice(), failed.kind()));
                     return self.show(question, &reply, ReplyStep::Ended { messages, error });
                 }
                 kind = Some(failed.kind());
@@ -340,7 +340,7 @@ impl Assistants {
         let mut messages = Self::shown(&rows);
         let Some(refusal) = refusal else {
             let error = match (error, kind) {
-                (Some(error), Some(kind)) => Some(error.as_written(&rows, kind)),
+                (Some(error), Some(kind)) => Some(error.once_written(&rows, kind)),
                 (error, _) => error,
             };
             let held = || ReplyError::new("message_held", "the answer is held back until a moderator has looked at it");

@@ -90,7 +90,7 @@ impl ReplyError {
 
     /// What a failure of this kind is told as, once its words were written as one of these messages: as they are where they
     /// were let through, else in the fixed ones, which no scanner has to see.
-    pub(super) fn as_written(self, rows: &[Arc<StoredRow>], kind: AiErrorKind) -> Self {
+    pub(super) fn once_written(self, rows: &[Arc<StoredRow>], kind: AiErrorKind) -> Self {
         match rows.iter().any(|row| row.state.is_shown() && row.text.contains(&self.message)) {
             true => self,
             false => Self { message: kind.words().to_owned(), ..self },
@@ -122,7 +122,7 @@ mod tests {
             attachments: Vec::new(),
             reactions: Vec::new(),
         };
-        let error = ReplyError::new("invalid_request", WORDS).as_written(&[row.into()], AiErrorKind::InvalidRequest);
+        let error = ReplyError::new("invalid_request", WORDS).once_written(&[row.into()], AiErrorKind::InvalidRequest);
         assert_eq!((&*error.code, &*error.message), ("invalid_request", told), "{text:?} {state:?}");
     }
 
@@ -132,7 +132,7 @@ mod tests {
         check(&format!("I cannot answer: {WORDS}."), MessageState::Stored, WORDS);
         check(&format!("I cannot answer: {WORDS}."), MessageState::Quarantined, fixed);
         check("I cannot answer: messages.0 is of *** [x].", MessageState::Stored, fixed);
-        let refused = ReplyError::new("invalid_request", WORDS).as_written(&[], AiErrorKind::InvalidRequest);
+        let refused = ReplyError::new("invalid_request", WORDS).once_written(&[], AiErrorKind::InvalidRequest);
         assert_eq!(refused.message, fixed);
     }
 }
