@@ -23,8 +23,6 @@ pub struct AiRequest {
     pub response_format: ResponseFormat,
     /// How the answer is drawn.
     pub sampling: Sampling,
-    /// Nobody looks at the answer before it is whole: a provider may ask its service for it in one piece, which costs both less.
-    pub whole: bool,
     /// A stable name for whoever asks, without personal data: some services want one against abuse.
     pub user: Option<String>,
     /// What the caller said beyond these fields, untouched: a provider adds it to what it sends.

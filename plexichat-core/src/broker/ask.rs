@@ -169,7 +169,7 @@ impl Broker {
     ) -> Result<(AiDelta, GuardedStream<Result<AiDelta, AiError>>), AiError> {
         let plugin = &chosen.plugin;
         let request = AiRequest { model: chosen.model.clone(), ..ask.request.clone() };
-        let (times, whole_answer) = (plugin.timeouts(), request.whole);
+        let times = plugin.timeouts();
         // A reader that is slow holds it no longer either: the plugin's own stream ends then.
         let (whole, late) = (times.answer, too_long(plugin.name(), times.answer));
         let asked = plugin.stream(ask.cause, "stream_response", times.connect, move |instance| {
@@ -184,9 +184,7 @@ impl Broker {
             })
         });
         let mut stream = asked.await.map_err(|error| lost(plugin, &error))??;
-        // Of a whole answer nothing comes before all of it.
-        let patience = if whole_answer { times.answer } else { times.first_delta };
-        let first = tokio::time::timeout(patience, stream.next()).await;
+        let first = tokio::time::timeout(times.first_delta, stream.next()).await;
         match first {
             Ok(Some(Ok(Ok(delta)))) => Ok((delta, stream)),
             Ok(Some(Ok(Err(error)))) => Err(error),
@@ -194,7 +192,7 @@ impl Broker {
             Ok(None) => Err(AiError::new(AiErrorKind::Protocol, format!("`{}` ended without a word", plugin.name()))),
             Err(_) => Err(AiError::new(
                 AiErrorKind::Timeout,
-                format!("`{}` gave no answer within {:?}", plugin.name(), patience),
+                format!("`{}` gave no answer within {:?}", plugin.name(), times.first_delta),
             )),
         }
     }

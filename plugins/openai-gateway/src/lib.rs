@@ -128,7 +128,6 @@ impl OpenaiGateway {
         let chat::Asked { mut request, stream, include_usage } = chat::read(&call.body)?;
         let named = std::mem::take(&mut request.model);
         self.config.meant(&named).clone_into(&mut request.model);
-        request.whole = !stream;
         let head = answer::Head { request_id: &call.request_id, model: &named, created: seconds(&self.context) };
         let asked = AiCall::new(request).on_behalf_of(call.caller, Origin::Openai);
         let pieces = self.ai.stream(asked).await?;

@@ -16,10 +16,8 @@ pub(crate) fn body(request: &AiRequest, config: &Config) -> Result<Value, AiErro
     let model = config.upstream_model(&request.model)?;
     body.insert("model".to_owned(), json!(model));
     body.insert("messages".to_owned(), request.turns.iter().flat_map(messages).collect());
-    body.insert("stream".to_owned(), json!(!request.whole));
-    if request.whole {
-        body.remove("stream_options");
-    } else if config.stream_usage {
+    body.insert("stream".to_owned(), json!(true));
+    if config.stream_usage {
         body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     } else {
         body.remove("stream_options");
@@ -202,27 +200,6 @@ mod tests {
               "stream_options": {
                 "include_usage": true
               }
-            }"#]],
-        );
-    }
-
-    #[test]
-    fn a_whole_answer_is_asked_for_in_one_piece() {
-        let turns = json!([{"role": "user", "parts": [{"type": "text", "text": "Hello"}]}]);
-        let extra = json!({"stream_options": {"include_usage": true}});
-        check(
-            json!({}),
-            json!({"model": "gpt-5", "turns": turns, "whole": true, "extra": extra}),
-            expect![[r#"
-            {
-              "messages": [
-                {
-                  "content": "Hello",
-                  "role": "user"
-                }
-              ],
-              "model": "gpt-5",
-              "stream": false
             }"#]],
         );
     }
