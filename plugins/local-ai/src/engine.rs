@@ -130,12 +130,18 @@ impl Engine {
             tell,
         };
         self.context.spawn(async move {
-            let _place = place;
             let tell = task.tell.clone();
             let (answered, unwanted) = (pin!(task.run(said, wish)), pin!(tell.closed()));
             // Whoever does not listen any more leaves the queue at once; an answer in the making stops by itself.
-            if let Either::Left((Err(error), _)) = select(answered, unwanted).await {
-                let _ = tell.send(Err(error)).await;
+            let Either::Left((made, _)) = select(answered, unwanted).await else { return };
+            // Before the end is told: whoever hears of it may come again at once.
+            drop(place);
+            let last = match made {
+                Ok(last) => last.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            };
+            for piece in last {
+                let _ = tell.send(piece).await;
             }
         })?;
         Ok(AiStream::new(stream::poll_fn(move |context| pieces.poll_recv(context))))
@@ -172,7 +178,8 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, said: Vec<Said>, wish: Wish) -> Result<(), AiError> {
+    /// What is told last.
+    async fn run(mut self, said: Vec<Said>, wish: Wish) -> Result<Vec<AiDelta>, AiError> {
         let stopped = || AiError::new(AiErrorKind::Unavailable, "the plugin is being stopped");
         let turn = self.turn.acquire_owned().await.map_err(|_| stopped())?;
         let read = self.state.wait_for(|state| !matches!(state, State::Reading)).await;
@@ -195,8 +202,14 @@ impl Task {
     }
 }
 
-/// Makes an answer, on a thread that may be busy for long.
-fn make(model: &Model, past: &Mutex<Option<Past>>, said: &[Said], wish: &Wish, tell: Pieces) -> Result<(), AiError> {
+/// Makes an answer, on a thread that may be busy for long. What is to be told last comes back.
+fn make(
+    model: &Model,
+    past: &Mutex<Option<Past>>,
+    said: &[Said],
+    wish: &Wish,
+    tell: Pieces,
+) -> Result<Vec<AiDelta>, AiError> {
     let prompt = model.prompt(said).map_err(|refusal| {
         let kind = match refusal {
             Refusal::TooLong { limit, .. } => AiErrorKind::ContextLength { limit: u32::try_from(limit).ok() },
@@ -213,7 +226,7 @@ fn make(model: &Model, past: &Mutex<Option<Past>>, said: &[Said], wish: &Wish, t
     let reason = match report.end {
         End::Complete => FinishReason::Stop,
         End::Length => FinishReason::Length,
-        End::Unwanted => return Ok(()),
+        End::Unwanted => return Ok(Vec::new()),
     };
     let usage = Usage {
         input_tokens: report.asked as u64,
@@ -221,10 +234,7 @@ fn make(model: &Model, past: &Mutex<Option<Past>>, said: &[Said], wish: &Wish, t
         // What was known is often somebody else's conversation: how much of it fits would tell what they asked.
         cached_input_tokens: 0,
     };
-    if listener.tell(AiDelta::Usage(usage)) {
-        listener.tell(AiDelta::finish(reason));
-    }
-    Ok(())
+    Ok(vec![AiDelta::Usage(usage), AiDelta::finish(reason)])
 }
 
 /// Whoever reads the stream.
