@@ -130,9 +130,8 @@ impl AiProvider for Oracle {
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, AiError> {
-        let mut embeddings = Embeddings::default();
-        embeddings.vectors = request.input.iter().map(|text| vec![text.len() as f32]).collect();
-        Ok(embeddings)
+        let vectors = request.input.iter().map(|text| vec![text.len() as f32]).collect();
+        Ok(Embeddings { vectors, usage: None })
     }
 }
 
@@ -368,16 +367,14 @@ async fn what_is_asked_is_counted_and_limited() -> TestResult {
     let usage = wait_for_usage(&running, 1).await;
     assert_eq!((usage.model.as_str(), usage.usage.total(), usage.estimated), ("oracle/echo", 10, false));
     assert_eq!(usage.outcome, "stop");
-    let mut quotas = Quotas::default();
-    quotas.actor_requests = Some(1);
+    let quotas = Quotas { actor_requests: Some(1), ..Quotas::default() };
     running.host().broker.set_quotas(quotas);
     let refused = answer(&running, question(&["oracle/echo"], "two")).await;
     assert_eq!(refused, Err((String::new(), "quota_exceeded")));
     let mut somebody = question(&["oracle/echo"], "two");
     somebody.actor = Actor::user("bob", "Bob");
     assert_eq!(answer(&running, somebody).await, Ok("two".to_owned()), "the quota is each person's own");
-    let mut quotas = Quotas::default();
-    quotas.actor_tokens = Some(500);
+    let quotas = Quotas { actor_tokens: Some(500), ..Quotas::default() };
     running.host().broker.set_quotas(quotas);
     let mut somebody = question(&["oracle/echo"], "three");
     somebody.actor = Actor::user("eve", "Eve");

@@ -10,6 +10,5 @@ pub(crate) mod seed;
 pub(crate) mod server;
 pub(crate) mod websocket;
 
-pub(crate) use bundle::fixtures;
 pub(crate) use client::Client;
 pub(crate) use server::{Server, Setup};
