@@ -119,6 +119,11 @@ async fn an_answer_is_cancelled_within_a_second() {
     let path = format!("/api/v1/ai/replies/{}/cancel", reply.as_str().unwrap());
     assert_eq!(admin.post(&path, json!({})).await.status, 204);
     while socket.next_of("reply_end").await["reply_id"] != reply {}
+    // It is forgotten a moment after its end was told.
+    let ended = Instant::now();
+    while admin.post(&path, json!({})).await.status == 204 {
+        assert!(ended.elapsed() < Duration::from_secs(1), "an answer that ended can still be cancelled");
+    }
     admin.post(&path, json!({})).await.error(404, "reply_not_found");
     socket.send(json!({ "type": "cancel", "reply_id": reply })).await;
     assert_eq!(socket.next_of("error").await["error"]["code"], "reply_not_found");
