@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capability::Scope;
+use crate::capability::admin::{Admin, AdminPort};
 use crate::capability::ai::{Ai, AiPort};
 use crate::capability::cache::Cache;
 use crate::capability::chat::{Chat, ChatPort};
@@ -16,11 +17,13 @@ use crate::capability::http::{HttpClient, HttpPort};
 use crate::capability::sockets::{SocketPort, Sockets};
 use crate::capability::storage::{Storage, StoragePort};
 use crate::capability::tasks::{TaskPort, Tasks};
+use crate::capability::tools::{ToolPort, Tools};
+use crate::capability::triggers::{TriggerBook, TriggerPort};
 use crate::capability::users::{UserPort, Users};
 use crate::error::{PluginError, Result};
 use crate::id::PluginName;
 use crate::message::Time;
-use crate::permission::{AiAccess, FileSystemRead, Has, NetworkAccess, PostMessages, UserDataAccess};
+use crate::permission::{AdminAccess, AiAccess, FileSystemRead, Has, NetworkAccess, PostMessages, UserDataAccess};
 
 /// What the host fills in for one instance of a plugin.
 #[derive(Clone)]
@@ -39,6 +42,9 @@ pub struct Services {
     pub users: Arc<dyn UserPort>,
     pub tasks: Arc<dyn TaskPort>,
     pub clock: Arc<dyn Clock>,
+    pub triggers: Arc<dyn TriggerPort>,
+    pub tools: Arc<dyn ToolPort>,
+    pub admin: Arc<dyn AdminPort>,
 }
 
 /// What the plugin `P` is given when it starts. Keep it, or the handles taken from it, in the plugin.
@@ -124,6 +130,11 @@ impl<P> Context<P> {
         value.ok_or_else(|| PluginError::internal("the blocking function panicked"))
     }
 
+    /// The plugin's own durable triggers, and the runs that they start.
+    pub fn triggers(&self) -> TriggerBook {
+        TriggerBook::new(self.services.scope.clone(), self.services.triggers.clone())
+    }
+
     /// Posts messages.
     pub fn chat(&self) -> Chat
     where
@@ -138,6 +149,22 @@ impl<P> Context<P> {
         P: Has<AiAccess>,
     {
         Ai::new(self.services.scope.clone(), self.services.ai.clone())
+    }
+
+    /// Calls the tools of other plugins.
+    pub fn tools(&self) -> Tools
+    where
+        P: Has<AiAccess>,
+    {
+        Tools::new(self.services.scope.clone(), self.services.tools.clone())
+    }
+
+    /// Looks at the server as an administrator does.
+    pub fn admin(&self) -> Admin
+    where
+        P: Has<AdminAccess>,
+    {
+        Admin::new(self.services.scope.clone(), self.services.admin.clone())
     }
 
     /// HTTP to the outside.

@@ -9,17 +9,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::asset::{Asset, Locale};
 use crate::command::{CommandCall, CommandReply, CommandSpec};
 use crate::context::Services;
 use crate::error::{PluginError, Result};
 use crate::event::Event;
 use crate::permission::{Permission, PermissionSet};
 use crate::plugin::ai_provider::AiProvider;
+use crate::plugin::automation::{Automation, Triggers};
+use crate::plugin::gui::{ComponentSpec, Gui, GuiReply, Interaction};
 use crate::plugin::interface::{RouteAnswer, RouteCall, RouteRefusal, RouteSpec, Routes};
 use crate::plugin::security::Security;
 use crate::plugin::{Health, Plugin};
 use crate::problem::Problem;
 use crate::tool::{ToolAnswer, ToolCall, ToolSpec};
+use crate::trigger::TriggerSpec;
+use crate::workflow::{Outcome, WorkflowError, WorkflowRun};
 
 /// Everything that is known of a plugin without running it. `#[plexichat::plugin]` writes it as a constant.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +59,10 @@ pub struct Descriptor {
     pub emits: &'static [&'static str],
     /// The absolute paths it serves.
     pub absolute_routes: &'static [&'static str],
+    /// The files it embeds.
+    pub assets: &'static [Asset],
+    /// The languages it speaks.
+    pub locales: &'static [Locale],
     /// What needs the plugin's types.
     pub entry: Entry,
 }
@@ -236,6 +245,10 @@ pub struct Entry {
     pub routes: fn() -> Vec<RouteSpec>,
     /// The body of an error that the host answers on one of them; nothing: as all of the server's errors look.
     pub route_error: fn(&RouteRefusal<'_>) -> Option<Value>,
+    /// What it adds to the pages.
+    pub gui: fn() -> Vec<ComponentSpec>,
+    /// The triggers that its code registers.
+    pub triggers: fn() -> Vec<TriggerSpec>,
     /// Starts an instance.
     pub start: StartFn,
 }
@@ -271,6 +284,16 @@ pub trait Instance: Send + Sync + 'static {
         let _ = (route, call);
         Box::pin(std::future::ready(Err(PluginError::not_found("this plugin has no routes"))))
     }
+    /// Calls the component with this index in what [`Entry::gui`] gives.
+    fn interact(&self, component: usize, interaction: Interaction) -> BoxFuture<'static, Result<GuiReply>> {
+        let _ = (component, interaction);
+        Box::pin(std::future::ready(Err(PluginError::not_found("this plugin has no components"))))
+    }
+    /// Makes an attempt at a run.
+    fn workflow(&self, run: WorkflowRun) -> BoxFuture<'_, Result<Outcome, WorkflowError>> {
+        let _ = run;
+        Box::pin(std::future::ready(Err(WorkflowError::permanent("this plugin has no workflows"))))
+    }
     /// The security role.
     fn security(&self) -> Option<&dyn Security>;
     /// The role of an AI provider.
@@ -301,6 +324,8 @@ pub trait Registered: Plugin {
     const AI_PROVIDER: AiProviderRole<Self>;
     /// The role of an interface that `#[plexichat::role]` found.
     const INTERFACE: InterfaceRole<Self>;
+    /// The role of an automation that `#[plexichat::role]` found.
+    const AUTOMATION: AutomationRole<Self>;
 }
 
 /// The handlers and commands of one type, in the order they were written.
@@ -362,11 +387,26 @@ pub struct InterfaceRole<T> {
     pub role: Option<fn() -> Routes<T>>,
     /// The body of an error that the host answers on one of them.
     pub error_body: fn(&RouteRefusal<'_>) -> Option<Value>,
+    /// Names what it adds to the pages.
+    pub gui: fn() -> Gui<T>,
 }
 
 impl<T> InterfaceRole<T> {
     /// No block.
-    pub const NONE: Self = Self { role: None, error_body: |_| None };
+    pub const NONE: Self = Self { role: None, error_body: |_| None, gui: Gui::new };
+}
+
+/// The way to the role of an automation.
+pub struct AutomationRole<T> {
+    /// The way to the trait object; nothing where there is no block.
+    pub role: Option<fn(&T) -> &dyn Automation>,
+    /// Names the triggers.
+    pub triggers: fn() -> Triggers<T>,
+}
+
+impl<T> AutomationRole<T> {
+    /// No block.
+    pub const NONE: Self = Self { role: None, triggers: Triggers::new };
 }
 
 impl Descriptor {
@@ -432,12 +472,16 @@ pub(crate) mod sample {
             tools: &[],
             emits: &[],
             absolute_routes: &[],
+            assets: &[],
+            locales: &[],
             entry: Entry {
                 config_schema: || serde_json::json!({ "type": "object", "additionalProperties": false }),
                 default_config: || serde_json::json!({}),
                 check_config: |_| Vec::new(),
                 routes: Vec::new,
                 route_error: |_| None,
+                gui: Vec::new,
+                triggers: Vec::new,
                 start: |_, _| Box::pin(async { Err(StartError::Refused(PluginError::internal("it cannot start"))) }),
             },
         }

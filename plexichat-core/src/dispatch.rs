@@ -191,10 +191,10 @@ impl Dispatcher {
         event
     }
 
-    /// The message's command. What plugins write is never one.
+    /// The message's command. What plugins and webhooks write is never one.
     fn find(&self, posted: &Posted) -> Option<Found> {
         let row = &posted.row;
-        if matches!(row.author.kind, ActorKind::Plugin | ActorKind::Ai | ActorKind::System)
+        if matches!(row.author.kind, ActorKind::Plugin | ActorKind::Ai | ActorKind::System | ActorKind::Webhook)
             || posted.cause_depth >= CAUSE_DEPTH_MAX
         {
             return None;

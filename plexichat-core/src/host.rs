@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::assistant::{self, Approvals, Assistants, Pictures, Questions};
+use crate::automation::{self, AutomationStore, Automations};
 use crate::broker::{AiLedger, Broker, Quotas};
+use crate::capability::admin::AdminPort;
 use crate::capability::clock::Clock;
 use crate::capability::files::FilesPort;
 use crate::capability::http::HttpPort;
@@ -24,6 +26,7 @@ use crate::pipeline::{Fanout, Limits, MessageStore, Outbox, Parts, Pipeline};
 use crate::routes::RouteTable;
 use crate::settings::Settings;
 use crate::store::PluginStore;
+use crate::toolbox::Toolbox;
 
 /// What a host runs on.
 pub struct Ports {
@@ -51,6 +54,12 @@ pub struct Ports {
     pub questions: Arc<dyn Questions>,
     /// The content of files, for models that see pictures.
     pub pictures: Arc<dyn Pictures>,
+    /// Triggers of workflows, and their runs.
+    pub automations: Arc<dyn AutomationStore>,
+    /// What administrators see of the server.
+    pub admin: Arc<dyn AdminPort>,
+    /// This node's name, the same at every start: whose runs are whose where several nodes share a store.
+    pub node: String,
     /// Who listens.
     pub fanout: Arc<dyn Fanout>,
     /// From committed messages to plugins.
@@ -72,6 +81,8 @@ pub struct Host {
     pub broker: Arc<Broker>,
     /// Answers in rooms.
     pub assistants: Arc<Assistants>,
+    /// Runs workflows.
+    pub automations: Arc<Automations>,
     /// The routes of linked plugins.
     pub routes: Arc<RouteTable>,
     plugins: Arc<ArcSwap<Snapshot>>,
@@ -114,6 +125,13 @@ impl Host {
             clock: ports.clock.clone(),
         }));
         assistants.set_default(Some(default_assistant));
+        let automations = Arc::new(Automations::new(automation::Parts {
+            plugins: plugins.clone(),
+            store: ports.automations,
+            announcer: Arc::new(bus.clone()),
+            clock: ports.clock.clone(),
+            node: ports.node,
+        }));
         let manager = PluginManager::new(ManagerParts {
             catalog,
             settings: ArcSwap::from_pointee(settings),
@@ -128,10 +146,13 @@ impl Host {
             chat: Arc::new(PluginRoad::new(pipeline.clone())),
             ai: broker.clone(),
             clock: ports.clock,
+            triggers: automations.clone(),
+            tools: Arc::new(Toolbox::new(plugins.clone())),
+            admin: ports.admin,
         });
         let dispatcher = Dispatcher::new(plugins.clone(), bus.clone(), pipeline.clone());
         let dispatcher = Arc::new(dispatcher.with_assistants(assistants.clone()));
-        Self { pipeline, manager, dispatcher, bus, broker, assistants, routes, plugins }
+        Self { pipeline, manager, dispatcher, bus, broker, assistants, automations, routes, plugins }
     }
 
     /// A plugin, if it runs now.

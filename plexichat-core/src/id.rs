@@ -203,6 +203,10 @@ uuid_id!(
     ReplyId
 );
 uuid_id!(
+    /// One run of a workflow.
+    RunId
+);
+uuid_id!(
     /// Leave that a person is asked for before a tool is called for them.
     ApprovalId
 );
@@ -226,6 +230,12 @@ impl ApprovalId {
 }
 
 impl EventId {
+    /// The event that a run of a workflow is, as the cause of what it does: the same at every attempt.
+    #[cfg(feature = "host")]
+    pub(crate) fn of_run(run: RunId) -> Self {
+        Self::from_bytes(*run.as_bytes())
+    }
+
     /// The identifier of the `nth` event about a stored message: the same however often the message is told to plugins.
     #[cfg(feature = "host")]
     pub(crate) fn about(message: MessageId, nth: u8) -> Self {

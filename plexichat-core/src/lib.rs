@@ -13,9 +13,12 @@ pub mod __private;
 pub mod ai;
 #[cfg(feature = "archives")]
 pub mod archive;
+pub mod asset;
 #[cfg(feature = "host")]
 pub mod assistant;
 mod attributes;
+#[cfg(feature = "host")]
+pub mod automation;
 #[cfg(feature = "host")]
 pub mod breaker;
 #[cfg(feature = "host")]
@@ -73,9 +76,14 @@ pub mod standing;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 pub mod tool;
 #[cfg(feature = "host")]
+pub mod toolbox;
+pub mod trigger;
+#[cfg(feature = "host")]
 pub mod watchdog;
+pub mod workflow;
 
 pub use descriptor::Descriptor;
 

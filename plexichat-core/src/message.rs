@@ -53,6 +53,20 @@ impl Actor {
         Self { kind: ActorKind::User, id: id.into(), name: name.into() }
     }
 
+    /// An outside program, through a webhook of a plugin.
+    pub fn webhook(plugin: &str, id: &str, name: &str) -> Self {
+        Self { kind: ActorKind::Webhook, id: format!("{plugin}/{id}").into(), name: name.into() }
+    }
+
+    /// Whether it is this plugin, or a webhook of its own.
+    pub fn is_plugin(&self, name: &str) -> bool {
+        match self.kind {
+            ActorKind::Plugin => *self.id == *name,
+            ActorKind::Webhook => self.id.strip_prefix(name).is_some_and(|rest| rest.starts_with('/')),
+            _ => false,
+        }
+    }
+
     /// Whether both are one, whatever the name is by now.
     pub fn is_same(&self, other: &Self) -> bool {
         self.kind == other.kind && self.id == other.id

@@ -67,10 +67,10 @@ permissions! {
     UserDataAccess = "user_data_access", opens "people's names, their messages and events that carry them";
     /// Posting messages: `ctx.chat()`.
     PostMessages = "post_messages", opens "posting messages in rooms";
-    /// Asking AI providers of the bundle.
-    AiAccess = "ai_access", opens "requests to the AI providers of the bundle";
-    /// Administering the server.
-    AdminAccess = "admin_access", opens "administering the server";
+    /// Asking AI providers of the bundle, and calling what models may call: `ctx.ai()` and `ctx.tools()`.
+    AiAccess = "ai_access", opens "requests to the AI providers of the bundle, and the tools of its plugins";
+    /// Looking at the server as an administrator does: `ctx.admin()`.
+    AdminAccess = "admin_access", opens "the server's state and figures";
 }
 
 /// A permission as a type, so that the compiler can ask for it.

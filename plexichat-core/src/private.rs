@@ -19,18 +19,21 @@ use serde_json::Value;
 use crate::command::{CommandCall, CommandReply, Model};
 use crate::context::{Context, Services};
 use crate::descriptor::{
-    AiProviderRole, Descriptor, Entry, Handlers, Hook, HookSpec, Instance, InterfaceRole, Package, Registered, Role,
-    SecurityRole, StartError,
+    AiProviderRole, AutomationRole, Descriptor, Entry, Handlers, Hook, HookSpec, Instance, InterfaceRole, Package,
+    Registered, Role, SecurityRole, StartError,
 };
 use crate::error::PluginError;
 use crate::error::Result;
 use crate::event::Event;
 use crate::plugin::ai_provider::AiProvider;
+use crate::plugin::gui::{ComponentSpec, Gui, GuiReply, Interaction};
 use crate::plugin::interface::{RouteAnswer, RouteCall, RouteSpec, Routes};
 use crate::plugin::security::Security;
 use crate::plugin::{Health, Plugin};
 use crate::problem::Problem;
 use crate::tool::{ToolAnswer, ToolCall};
+use crate::trigger::TriggerSpec;
+use crate::workflow::{Outcome, WorkflowError, WorkflowRun};
 
 /// The handlers of a type without a `#[plexichat::handlers]` block: an inherent constant of the same name wins.
 pub trait DefaultHandlers: Sized + 'static {
@@ -64,6 +67,14 @@ pub trait DefaultInterface: Sized + 'static {
 
 impl<T: 'static> DefaultInterface for T {}
 
+/// The role of an automation of a type without a block: an inherent constant of the same name wins.
+pub trait DefaultAutomation: Sized + 'static {
+    /// None.
+    const PLEXICHAT_AUTOMATION: AutomationRole<Self> = AutomationRole::NONE;
+}
+
+impl<T: 'static> DefaultAutomation for T {}
+
 /// What needs a plugin's types.
 pub const fn entry<P: Registered>() -> Entry {
     Entry {
@@ -72,6 +83,8 @@ pub const fn entry<P: Registered>() -> Entry {
         check_config: check_config::<P>,
         routes: routes::<P>,
         route_error: P::INTERFACE.error_body,
+        gui: gui::<P>,
+        triggers: triggers::<P>,
         start: start::<P>,
     }
 }
@@ -104,6 +117,8 @@ pub const fn stand_in<P: Registered>(name: &'static str) -> Descriptor {
         tools: &[],
         emits: &[],
         absolute_routes: &[],
+        assets: &[],
+        locales: &[],
         entry: entry::<P>(),
     }
 }
@@ -128,6 +143,16 @@ pub fn routes<P: Registered>() -> Vec<RouteSpec> {
     P::INTERFACE.role.map(|routes| routes().specs().cloned().collect()).unwrap_or_default()
 }
 
+/// What is known of what a plugin adds to the pages.
+pub fn gui<P: Registered>() -> Vec<ComponentSpec> {
+    (P::INTERFACE.gui)().specs().cloned().collect()
+}
+
+/// The triggers that a plugin's code registers.
+pub fn triggers<P: Registered>() -> Vec<TriggerSpec> {
+    (P::AUTOMATION.triggers)().specs().to_vec()
+}
+
 /// Starts an instance.
 pub fn start<P: Registered>(
     services: Services,
@@ -137,13 +162,14 @@ pub fn start<P: Registered>(
         let config = crate::schema::parse_config::<P::Config>(&config).map_err(StartError::Config)?;
         let plugin = P::initialize(Context::new(services), config).await?;
         let routes = P::INTERFACE.role.map_or_else(Routes::new, |routes| routes());
-        Ok(Arc::new(Running { plugin: Arc::new(plugin), routes }) as Arc<dyn Instance>)
+        Ok(Arc::new(Running { plugin: Arc::new(plugin), routes, gui: (P::INTERFACE.gui)() }) as Arc<dyn Instance>)
     })
 }
 
 struct Running<P> {
     plugin: Arc<P>,
     routes: Routes<P>,
+    gui: Gui<P>,
 }
 
 impl<P: Registered> Instance for Running<P> {
@@ -163,6 +189,17 @@ impl<P: Registered> Instance for Running<P> {
         self.routes
             .call(route, self.plugin.clone(), call)
             .unwrap_or_else(|| Box::pin(std::future::ready(Err(PluginError::not_found("there is no such route")))))
+    }
+
+    fn interact(&self, component: usize, interaction: Interaction) -> BoxFuture<'static, Result<GuiReply>> {
+        self.gui.call(component, self.plugin.clone(), interaction)
+    }
+
+    fn workflow(&self, run: WorkflowRun) -> BoxFuture<'_, Result<Outcome, WorkflowError>> {
+        match P::AUTOMATION.role {
+            Some(role) => role(&self.plugin).execute_workflow(run),
+            None => Box::pin(std::future::ready(Err(WorkflowError::permanent("this plugin has no workflows")))),
+        }
     }
 
     fn security(&self) -> Option<&dyn Security> {

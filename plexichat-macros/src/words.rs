@@ -38,12 +38,20 @@ pub(crate) const ROLES: &[Role] = &[
         plain: &["count_tokens"],
     },
     Role {
+        name: "Automation",
+        module: "automation",
+        constant: "PLEXICHAT_AUTOMATION",
+        hooks: &[],
+        asynchronous: &["execute_workflow"],
+        plain: &["register_triggers"],
+    },
+    Role {
         name: "Interface",
         module: "interface",
         constant: "PLEXICHAT_INTERFACE",
         hooks: &[],
         asynchronous: &[],
-        plain: &["register_routes", "error_body"],
+        plain: &["register_routes", "register_gui_components", "error_body"],
     },
     Role {
         name: "Security",
@@ -233,7 +241,6 @@ mod tests {
     #[test]
     fn every_role_of_the_core_is_there() {
         let mut ours: Vec<String> = ROLES.iter().map(|role| snake(role.name)).collect();
-        ours.push("automation".to_owned());
         let mut core = schema_words::<Role>();
         ours.sort_unstable();
         core.sort_unstable();

@@ -17,6 +17,7 @@ mod indexer;
 mod ledger;
 pub mod live;
 pub mod outbox;
+mod overview;
 mod ports;
 mod retention;
 mod scheduler;

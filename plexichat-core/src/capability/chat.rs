@@ -29,12 +29,23 @@ pub struct Post {
     /// A key that makes the post happen once, however often it is tried. Inside a handler the host makes one from the
     /// event, so that an event that is delivered again after a crash is not answered twice.
     pub key: Option<String>,
+    /// Posted in the name of a webhook of the plugin instead of the plugin's own.
+    pub webhook: Option<WebhookAuthor>,
+}
+
+/// A webhook that posts: shown as the message's author, with the plugin's name before its own identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookAuthor {
+    /// Which webhook of the plugin.
+    pub id: String,
+    /// The name to show.
+    pub name: String,
 }
 
 impl Post {
     /// A text for a room.
     pub fn new(room_id: RoomId, text: impl Into<String>) -> Self {
-        Self { room_id, text: text.into(), reply_to: None, key: None }
+        Self { room_id, text: text.into(), reply_to: None, key: None, webhook: None }
     }
 
     /// The same, as an answer to a message.
@@ -45,11 +56,20 @@ impl Post {
     }
 }
 
+impl WebhookAuthor {
+    /// A webhook of the plugin by this name.
+    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { id: id.into(), name: name.into() }
+    }
+}
+
 /// What the host does for [`Chat`].
 #[async_trait]
 pub trait ChatPort: Send + Sync + 'static {
     /// Sends a post through the pipeline.
     async fn post(&self, plugin: &PluginName, post: Post) -> Result<StoredRow>;
+    /// The room of this name, where there is one; direct rooms have none.
+    async fn room_named(&self, name: &str) -> Result<Option<RoomId>>;
 }
 
 impl Chat {
@@ -68,5 +88,17 @@ impl Chat {
     pub async fn post(&self, post: Post) -> Result<StoredRow> {
         self.scope.check(Permission::PostMessages, "post")?;
         self.port.post(self.scope.plugin(), post).await
+    }
+
+    /// The room of this name, which is no direct one.
+    ///
+    /// # Errors
+    /// `Permission` without the grant, `Transient` where the store is not available.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn room_named(&self, name: &str) -> Result<Option<RoomId>> {
+        self.scope.check(Permission::PostMessages, "room_named")?;
+        self.port.room_named(name).await
     }
 }

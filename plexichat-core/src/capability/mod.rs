@@ -1,5 +1,6 @@
 //! What a plugin may use, each behind a handle that checks the grant: the ports that a host fills.
 
+pub mod admin;
 pub mod ai;
 pub mod cache;
 pub mod chat;
@@ -10,6 +11,8 @@ pub mod http;
 pub mod sockets;
 pub mod storage;
 pub mod tasks;
+pub mod tools;
+pub mod triggers;
 pub mod users;
 
 use std::fmt;

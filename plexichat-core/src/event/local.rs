@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 use super::Event;
 use crate::cause::Cause;
 use crate::guard::PluginHandle;
-use crate::message::ActorKind;
 
 /// How many events wait for one plugin.
 pub(crate) const MAILBOX_MAX: usize = 1024;
@@ -287,7 +286,7 @@ impl Drop for Waiting<'_> {
 
 /// Calls a plugin's handlers with an event, one after the other, on this task. What goes wrong the guard tells of.
 pub(crate) async fn call_handlers(plugin: &PluginHandle, handlers: &[(usize, bool)], event: &Event) {
-    let is_own = event.actor.kind == ActorKind::Plugin && *event.actor.id == *plugin.name().as_str();
+    let is_own = event.actor.is_plugin(plugin.name().as_str());
     for (index, own) in handlers {
         if is_own && !own {
             continue;

@@ -105,6 +105,14 @@ impl<T> Blame for Result<T, AiError> {
     }
 }
 
+/// A run that fails is tried again, and becomes a dead letter: workflows of users do not count against the plugin that runs
+/// them.
+impl<T> Blame for Result<T, crate::workflow::WorkflowError> {
+    fn blame(&self) -> Option<String> {
+        None
+    }
+}
+
 /// Whoever starts a plugin tells why it did not start.
 impl<T> Blame for Result<T, StartError> {
     fn blame(&self) -> Option<String> {

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use super::snapshot::Snapshot;
 use super::{ManagerParts, PluginManager};
 use crate::ai::{AiError, AiErrorKind, AiRequest, AiStream, EmbedRequest, Embeddings, Model};
+use crate::automation::{self, Automations};
+use crate::capability::admin::{AdminPort, Metric, ServerStatus};
 use crate::capability::ai::{AiCall, AiPort};
 use crate::capability::chat::{ChatPort, Post};
 use crate::capability::clock::Clock;
@@ -30,13 +32,14 @@ use crate::descriptor::{Descriptor, Entry, EventSpec, Instance, StartError, samp
 use crate::error::{PluginError, Result};
 use crate::event::Event;
 use crate::event::bus::Bus;
-use crate::id::PluginName;
+use crate::id::{PluginName, RoomId};
 use crate::message::{Actor, StoredRow, Time};
 use crate::plugin::Health;
 use crate::plugin::security::Security;
 use crate::problem::Problem;
 use crate::settings::{Settings, Sources};
 use crate::store::memory::MemoryStore;
+use crate::toolbox::Toolbox;
 use crate::watchdog::Patience;
 
 /// The custom event that every fake handles: its data says what to do.
@@ -181,6 +184,8 @@ pub(crate) fn fake(name: &'static str) -> Descriptor {
         },
         routes: Vec::new,
         route_error: |_| None,
+        gui: Vec::new,
+        triggers: Vec::new,
         start,
     };
     Descriptor { entry, events: &[EventSpec { method: "act", patterns: &[DO], own: true }], ..sample::plugin(name) }
@@ -229,6 +234,15 @@ pub(crate) fn world_over(
         chat: Arc::new(Nowhere),
         ai: Arc::new(Nowhere),
         clock: Arc::new(Nowhere),
+        triggers: Arc::new(Automations::new(automation::Parts {
+            plugins: plugins.clone(),
+            store: store.clone(),
+            announcer: Arc::new(bus.clone()),
+            clock: Arc::new(Nowhere),
+            node: "test".to_owned(),
+        })),
+        tools: Arc::new(Toolbox::new(plugins.clone())),
+        admin: Arc::new(Nowhere),
     };
     let patience = Patience {
         warn: Duration::from_millis(100),
@@ -297,6 +311,21 @@ impl AiPort for Nowhere {
 impl ChatPort for Nowhere {
     async fn post(&self, _: &PluginName, _: Post) -> Result<StoredRow> {
         Err(PluginError::transient("there is no road"))
+    }
+
+    async fn room_named(&self, _: &str) -> Result<Option<RoomId>> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl AdminPort for Nowhere {
+    async fn status(&self) -> Result<ServerStatus> {
+        Err(PluginError::transient("there is no server"))
+    }
+
+    async fn metrics(&self) -> Result<Vec<Metric>> {
+        Ok(Vec::new())
     }
 }
 

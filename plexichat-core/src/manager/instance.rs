@@ -201,6 +201,9 @@ impl PluginManager {
             users: self.parts.users.clone(),
             tasks: GuardedTasks::new(&guard),
             clock: self.parts.clock.clone(),
+            triggers: self.parts.triggers.clone(),
+            tools: self.parts.tools.clone(),
+            admin: self.parts.admin.clone(),
         };
         let timeout = settings.timeouts.initialize;
         let started = guard.start(descriptor.entry.start, services, config, timeout).await;

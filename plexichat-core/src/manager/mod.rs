@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use crate::capability::admin::AdminPort;
 use crate::capability::ai::AiPort;
 use crate::capability::chat::ChatPort;
 use crate::capability::clock::Clock;
@@ -22,6 +23,8 @@ use crate::capability::files::FilesPort;
 use crate::capability::http::HttpPort;
 use crate::capability::sockets::SocketPort;
 use crate::capability::storage::StoragePort;
+use crate::capability::tools::ToolPort;
+use crate::capability::triggers::TriggerPort;
 use crate::capability::users::UserPort;
 use crate::catalog::Catalog;
 use crate::descriptor::Descriptor;
@@ -73,6 +76,12 @@ pub struct ManagerParts {
     pub ai: Arc<dyn AiPort>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What makes triggers.
+    pub triggers: Arc<dyn TriggerPort>,
+    /// The way to the tools of other plugins.
+    pub tools: Arc<dyn ToolPort>,
+    /// What administrators see.
+    pub admin: Arc<dyn AdminPort>,
 }
 
 /// Manages the plugins of one server.

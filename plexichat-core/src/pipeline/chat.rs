@@ -8,7 +8,7 @@ use super::{Incoming, Pipeline};
 use crate::capability::chat::{ChatPort, Post};
 use crate::cause;
 use crate::error::Result;
-use crate::id::PluginName;
+use crate::id::{PluginName, RoomId};
 use crate::message::{Actor, Origin, StoredRow};
 
 /// Posts what plugins say.
@@ -27,13 +27,17 @@ impl ChatPort for PluginRoad {
         let cause = cause::current();
         // A key that the plugin made itself comes first; a handler's posts have one without asking.
         let numbered = post.key.is_none().then(cause::next_key).flatten();
+        let (author, origin) = match &post.webhook {
+            None => (Actor::plugin(plugin.as_str()), Origin::Plugin),
+            Some(webhook) => (Actor::webhook(plugin.as_str(), &webhook.id, &webhook.name), Origin::Webhook),
+        };
         let outcome = self.0.send(Incoming {
-            author: Actor::plugin(plugin.as_str()),
+            author,
             room_id: post.room_id,
             text: post.text,
             reply_to: post.reply_to,
             attachments: Vec::new(),
-            origin: Origin::Plugin,
+            origin,
             key: post.key.or_else(|| numbered.clone()),
             cause_id: cause.map(|cause| cause.event_id()),
             cause_depth: cause.map_or(0, |cause| cause.next_depth()),
@@ -47,5 +51,9 @@ impl ChatPort for PluginRoad {
                 Err(refusal.into())
             }
         }
+    }
+
+    async fn room_named(&self, name: &str) -> Result<Option<RoomId>> {
+        Ok(self.0.room_named(name).await?)
     }
 }

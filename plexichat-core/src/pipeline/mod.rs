@@ -102,6 +102,11 @@ impl Pipeline {
         self.limiter.store(Arc::new(Limiter::new(limits)));
     }
 
+    /// The room of this name, which is no direct one.
+    pub(crate) async fn room_named(&self, name: &str) -> Result<Option<RoomId>, StoreError> {
+        self.store.room_named(name).await
+    }
+
     /// The longest text that may be stored, in bytes.
     pub fn text_bytes(&self) -> usize {
         self.limiter.load().text_bytes()

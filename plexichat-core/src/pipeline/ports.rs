@@ -72,6 +72,11 @@ pub trait MessageStore: Send + Sync + 'static {
         Ok(false)
     }
 
+    /// The room of this name. A store whose rooms have no names has none.
+    async fn room_named(&self, _name: &str) -> Result<Option<RoomId>, StoreError> {
+        Ok(None)
+    }
+
     /// What holds in the room.
     async fn policy(&self, room: RoomId) -> Result<Arc<RoomPolicy>, StoreError>;
 

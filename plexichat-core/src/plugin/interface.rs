@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::error::{PluginError, Result};
 use crate::message::Actor;
+use crate::plugin::gui::Gui;
 
 /// Adds routes.
 ///
@@ -28,6 +29,14 @@ pub trait Interface: Send + Sync + 'static {
         Self: Sized,
     {
         routes
+    }
+
+    /// Names what it adds to the pages.
+    fn register_gui_components(gui: Gui<Self>) -> Gui<Self>
+    where
+        Self: Sized,
+    {
+        gui
     }
 
     /// The JSON body of an error that the host answers on this plugin's routes without asking the plugin: to whoever it does

@@ -1,6 +1,8 @@
 //! The trait every plugin implements. Knows no manager and no host.
 
 pub mod ai_provider;
+pub mod automation;
+pub mod gui;
 pub mod interface;
 pub mod security;
 

@@ -2,6 +2,7 @@
 //! what each port asks. Knows no engine and no disk.
 
 mod ai;
+mod automation;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,7 @@ pub struct MemoryStore {
 struct Data {
     refusal: Option<StoreError>,
     rooms: HashMap<RoomId, Room>,
+    names: HashMap<String, RoomId>,
     users: HashMap<UserId, UserView>,
     plugins: BTreeMap<PluginName, PluginRecord>,
     values: BTreeMap<(PluginName, String), Versioned<Value>>,
@@ -57,6 +59,7 @@ struct Data {
     approvals: Vec<ApprovalRequest>,
     questions: BTreeMap<MessageId, ai::Question>,
     contents: HashMap<FileId, Vec<u8>>,
+    automation: automation::Kept,
 }
 
 /// What is kept of a change: what is told of it is told as the message is by then.
@@ -105,6 +108,11 @@ impl MemoryStore {
         let room = RoomId::new();
         self.data().rooms.insert(room, Room::default());
         room
+    }
+
+    /// Gives a room a name.
+    pub fn name_room(&self, room: RoomId, name: &str) {
+        self.data().names.insert(name.to_owned(), room);
     }
 
     /// Sets what one actor may do in a room; a room that is not there stays so.
@@ -343,6 +351,10 @@ impl MessageStore for MemoryStore {
         };
         let find = |id: &FileId| data.files.get(id).map(|file| Attachable { attached: hangs(*id), ..file.clone() });
         Ok(ids.iter().map(find).collect())
+    }
+
+    async fn room_named(&self, name: &str) -> std::result::Result<Option<RoomId>, StoreError> {
+        Ok(self.data().names.get(name).copied())
     }
 
     async fn policy(&self, room: RoomId) -> std::result::Result<Arc<RoomPolicy>, StoreError> {

@@ -91,12 +91,16 @@ pub(super) static PROVIDER: Descriptor = Descriptor {
     tools: &[],
     emits: &[],
     absolute_routes: &[],
+    assets: &[],
+    locales: &[],
     entry: Entry {
         config_schema: || json!({"type": "object", "additionalProperties": false}),
         default_config: || json!({}),
         check_config: |_| Vec::new(),
         routes: Vec::new,
         route_error: |_| None,
+        gui: Vec::new,
+        triggers: Vec::new,
         start: |services, _| {
             Box::pin(async move { Ok(Arc::new(Scripted(Bench::of(&services)?)) as Arc<dyn Instance>) })
         },

@@ -17,10 +17,12 @@ use crate::login::LoginAttempt;
 use crate::message::{MessagePatch, MessageView, ScanError, Verdict};
 use crate::plugin::Health;
 use crate::plugin::ai_provider::AiProvider;
+use crate::plugin::gui::{GuiReply, Interaction};
 use crate::plugin::interface::{RouteAnswer, RouteCall};
 use crate::plugin::security::Security;
 use crate::reply::{ReplyMode, ReplyView};
 use crate::tool::{ToolAnswer, ToolCall};
+use crate::workflow::{Outcome as WorkflowOutcome, WorkflowError, WorkflowRun};
 
 /// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +86,11 @@ pub(super) fn callable(descriptor: &Descriptor) -> Vec<&'static str> {
     let commands = descriptor.commands.iter().map(|spec| spec.method);
     let tools = descriptor.tools.iter().map(|spec| spec.method);
     let routes = (descriptor.entry.routes)().into_iter().map(|spec| spec.handler);
+    let gui = (!(descriptor.entry.gui)().is_empty()).then_some("interact");
+    let workflow = descriptor.provides.contains(&Role::Automation).then_some("execute_workflow");
     let provider = descriptor.provides.contains(&Role::AiProvider).then_some(PROVIDER_METHODS);
     let methods = hooks.chain(events).chain(commands).chain(tools).chain(routes).chain(["cleanup", "health"]);
+    let methods = methods.chain(gui).chain(workflow);
     methods.chain(provider.unwrap_or_default().iter().copied()).collect()
 }
 
@@ -124,6 +129,21 @@ impl Instance for Faulty {
         Box::pin(async move {
             faults.strike_plugin(handler).await?;
             instance.route(route, call).await
+        })
+    }
+
+    fn interact(&self, component: usize, interaction: Interaction) -> BoxFuture<'static, Result<GuiReply>> {
+        let (faults, instance) = (self.faults.clone(), self.instance.clone());
+        Box::pin(async move {
+            faults.strike_plugin("interact").await?;
+            instance.interact(component, interaction).await
+        })
+    }
+
+    fn workflow(&self, run: WorkflowRun) -> BoxFuture<'_, std::result::Result<WorkflowOutcome, WorkflowError>> {
+        Box::pin(async move {
+            self.faults.strike_plugin("execute_workflow").await?;
+            self.instance.workflow(run).await
         })
     }
 

@@ -17,6 +17,7 @@ pub mod logs;
 mod replies;
 mod roles;
 mod running;
+mod server;
 pub mod sockets;
 
 use std::future::Future;

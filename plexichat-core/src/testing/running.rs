@@ -14,6 +14,7 @@ use super::disk::TestDisk;
 use super::ends::{Ends, RETRY};
 use super::frames::SeenReply;
 use super::http::RecordingHttp;
+use super::server::TestServer;
 use super::sockets::RecordingSockets;
 use crate::catalog::Catalog;
 use crate::descriptor::{Instance, Registered};
@@ -78,6 +79,9 @@ impl<P: Registered> RunningPlugin<P> {
             approvals: store.clone(),
             questions: store.clone(),
             pictures: store.clone(),
+            automations: store.clone(),
+            admin: Arc::new(TestServer(bench.clock.clone())),
+            node: "test".to_owned(),
             clock: bench.clock.clone(),
             fanout: ends.clone(),
             outbox: ends.clone(),

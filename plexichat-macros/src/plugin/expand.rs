@@ -72,7 +72,8 @@ fn registered(ident: &Ident) -> TokenStream {
     quote! {
         #[allow(unused_imports, reason = "an inherent constant of the same name wins over the default")]
         use ::plexichat::__private::{
-            DefaultAiProvider as _, DefaultHandlers as _, DefaultInterface as _, DefaultSecurity as _,
+            DefaultAiProvider as _, DefaultAutomation as _, DefaultHandlers as _, DefaultInterface as _,
+            DefaultSecurity as _,
         };
         impl ::plexichat::descriptor::Registered for #ident {
             const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
@@ -80,6 +81,7 @@ fn registered(ident: &Ident) -> TokenStream {
             const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <#ident>::PLEXICHAT_SECURITY;
             const AI_PROVIDER: ::plexichat::descriptor::AiProviderRole<Self> = <#ident>::PLEXICHAT_AI_PROVIDER;
             const INTERFACE: ::plexichat::descriptor::InterfaceRole<Self> = <#ident>::PLEXICHAT_INTERFACE;
+            const AUTOMATION: ::plexichat::descriptor::AutomationRole<Self> = <#ident>::PLEXICHAT_AUTOMATION;
         }
     }
 }
@@ -121,6 +123,8 @@ fn descriptor(spec: &Spec) -> TokenStream {
                 tools: <#ident>::PLEXICHAT_HANDLERS.tools,
                 emits: &[#(#emits),*],
                 absolute_routes: &[#(#absolute),*],
+                assets: &[],
+                locales: &[],
                 entry: ::plexichat::__private::entry::<#ident>(),
             }
         };
@@ -206,7 +210,9 @@ fn assertions(spec: &Spec) -> TokenStream {
         quote_spanned! {span=>
             const _: () = {
                 #[allow(unused_imports, reason = "an inherent constant of the same name wins over the default")]
-                use ::plexichat::__private::{DefaultAiProvider as _, DefaultInterface as _, DefaultSecurity as _};
+                use ::plexichat::__private::{
+                    DefaultAiProvider as _, DefaultAutomation as _, DefaultInterface as _, DefaultSecurity as _,
+                };
                 const fn implements<T: ::plexichat::plugin::#module::#role>() {}
                 implements::<#ident>();
                 if <#ident>::#constant.role.is_none() {

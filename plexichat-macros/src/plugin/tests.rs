@@ -111,6 +111,6 @@ fn a_later_role_is_offered_only_when_it_was_meant() {
         "plexichat-echo",
         expect![[r#"
             unknown role `AiProvidr`; did you mean `AiProvider`?
-            unknown role `Kitchen`; there are `AiProvider`, `Interface` and `Security`"#]],
+            unknown role `Kitchen`; there are `AiProvider`, `Automation`, `Interface` and `Security`"#]],
     );
 }

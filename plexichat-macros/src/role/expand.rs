@@ -37,6 +37,21 @@ fn constant(spec: &Spec) -> TokenStream {
                 )
             }),
             error_body: <Self as ::plexichat::plugin::interface::Interface>::error_body,
+            gui: || {
+                <Self as ::plexichat::plugin::interface::Interface>::register_gui_components(
+                    ::plexichat::plugin::gui::Gui::new(),
+                )
+            },
+        },
+        "Automation" => quote! {
+            role: ::core::option::Option::Some(
+                |plugin: &Self| -> &dyn ::plexichat::plugin::automation::Automation { plugin },
+            ),
+            triggers: || {
+                <Self as ::plexichat::plugin::automation::Automation>::register_triggers(
+                    ::plexichat::plugin::automation::Triggers::new(),
+                )
+            },
         },
         _ => {
             let hooks = spec.hooks.iter().map(|hook| format_ident!("{}", hook.variant));

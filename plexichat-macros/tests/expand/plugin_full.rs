@@ -89,6 +89,8 @@ pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
         tools: <Filter>::PLEXICHAT_HANDLERS.tools,
         emits: &[<Filtered as ::plexichat::event::Payload>::NAME, "custom.seen"],
         absolute_routes: &["/v1/filter"],
+        assets: &[],
+        locales: &[],
         entry: ::plexichat::__private::entry::<Filter>(),
     }
 };
@@ -98,8 +100,8 @@ const _: () = {
         reason = "an inherent constant of the same name wins over the default"
     )]
     use ::plexichat::__private::{
-        DefaultAiProvider as _, DefaultHandlers as _, DefaultInterface as _,
-        DefaultSecurity as _,
+        DefaultAiProvider as _, DefaultAutomation as _, DefaultHandlers as _,
+        DefaultInterface as _, DefaultSecurity as _,
     };
     impl ::plexichat::descriptor::Registered for Filter {
         const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
@@ -107,6 +109,7 @@ const _: () = {
         const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <Filter>::PLEXICHAT_SECURITY;
         const AI_PROVIDER: ::plexichat::descriptor::AiProviderRole<Self> = <Filter>::PLEXICHAT_AI_PROVIDER;
         const INTERFACE: ::plexichat::descriptor::InterfaceRole<Self> = <Filter>::PLEXICHAT_INTERFACE;
+        const AUTOMATION: ::plexichat::descriptor::AutomationRole<Self> = <Filter>::PLEXICHAT_AUTOMATION;
     }
     unsafe impl ::plexichat::permission::Has<::plexichat::permission::NetworkAccess>
     for Filter {}
@@ -121,7 +124,8 @@ const _: () = {
         reason = "an inherent constant of the same name wins over the default"
     )]
     use ::plexichat::__private::{
-        DefaultAiProvider as _, DefaultInterface as _, DefaultSecurity as _,
+        DefaultAiProvider as _, DefaultAutomation as _, DefaultInterface as _,
+        DefaultSecurity as _,
     };
     const fn implements<T: ::plexichat::plugin::security::Security>() {}
     implements::<Filter>();

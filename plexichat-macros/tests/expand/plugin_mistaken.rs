@@ -9,8 +9,8 @@ const _: () = {
         reason = "an inherent constant of the same name wins over the default"
     )]
     use ::plexichat::__private::{
-        DefaultAiProvider as _, DefaultHandlers as _, DefaultInterface as _,
-        DefaultSecurity as _,
+        DefaultAiProvider as _, DefaultAutomation as _, DefaultHandlers as _,
+        DefaultInterface as _, DefaultSecurity as _,
     };
     impl ::plexichat::descriptor::Registered for Echo {
         const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
@@ -18,6 +18,7 @@ const _: () = {
         const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <Echo>::PLEXICHAT_SECURITY;
         const AI_PROVIDER: ::plexichat::descriptor::AiProviderRole<Self> = <Echo>::PLEXICHAT_AI_PROVIDER;
         const INTERFACE: ::plexichat::descriptor::InterfaceRole<Self> = <Echo>::PLEXICHAT_INTERFACE;
+        const AUTOMATION: ::plexichat::descriptor::AutomationRole<Self> = <Echo>::PLEXICHAT_AUTOMATION;
     }
     unsafe impl<
         P: ::plexichat::permission::PermissionType,

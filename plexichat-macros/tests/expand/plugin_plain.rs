@@ -35,6 +35,8 @@ pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
         tools: <Echo>::PLEXICHAT_HANDLERS.tools,
         emits: &[],
         absolute_routes: &[],
+        assets: &[],
+        locales: &[],
         entry: ::plexichat::__private::entry::<Echo>(),
     }
 };
@@ -44,8 +46,8 @@ const _: () = {
         reason = "an inherent constant of the same name wins over the default"
     )]
     use ::plexichat::__private::{
-        DefaultAiProvider as _, DefaultHandlers as _, DefaultInterface as _,
-        DefaultSecurity as _,
+        DefaultAiProvider as _, DefaultAutomation as _, DefaultHandlers as _,
+        DefaultInterface as _, DefaultSecurity as _,
     };
     impl ::plexichat::descriptor::Registered for Echo {
         const DESCRIPTOR: &'static ::plexichat::Descriptor = &PLEXICHAT_PLUGIN;
@@ -53,6 +55,7 @@ const _: () = {
         const SECURITY: ::plexichat::descriptor::SecurityRole<Self> = <Echo>::PLEXICHAT_SECURITY;
         const AI_PROVIDER: ::plexichat::descriptor::AiProviderRole<Self> = <Echo>::PLEXICHAT_AI_PROVIDER;
         const INTERFACE: ::plexichat::descriptor::InterfaceRole<Self> = <Echo>::PLEXICHAT_INTERFACE;
+        const AUTOMATION: ::plexichat::descriptor::AutomationRole<Self> = <Echo>::PLEXICHAT_AUTOMATION;
     }
     ::plexichat::__register!(& PLEXICHAT_PLUGIN);
 };

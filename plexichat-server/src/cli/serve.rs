@@ -39,6 +39,7 @@ use crate::ledger::Counted;
 use crate::live::hub::Hub;
 use crate::live::{beat, entry};
 use crate::outbox::Outbox;
+use crate::overview::ServerAdmin;
 use crate::ports::SystemClock;
 use crate::retention;
 use crate::scheduler;
@@ -130,6 +131,7 @@ async fn serve(
     let hub = Hub::new(Arc::new(store.clone()));
     let outbox = Outbox::new();
     store.set_outbox(Arc::new(outbox.clone()));
+    let admin = Arc::new(ServerAdmin::default());
     let host = Host::new(
         catalog,
         settings,
@@ -142,6 +144,9 @@ async fn serve(
             http: Arc::new(egress),
             sockets: Arc::new(sockets),
             files: Arc::new(directories),
+            automations: Arc::new(plexichat::store::memory::MemoryStore::new()),
+            admin: admin.clone(),
+            node: "main".to_owned(),
             clock: Arc::new(SystemClock),
             ai: Arc::new(Counted(store.clone())),
             approvals: Arc::new(store.clone()),
@@ -151,6 +156,7 @@ async fn serve(
             outbox: Arc::new(outbox.clone()),
         },
     );
+    admin.set(host.clone(), metrics.clone(), version.clone());
     let clashes = http::clashes(&host.routes);
     if !clashes.is_empty() {
         return Err(Failure::of_problems(&clashes));

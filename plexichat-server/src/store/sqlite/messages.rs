@@ -197,6 +197,10 @@ impl MessageStore for Store {
         self.is_judge(actor).await
     }
 
+    async fn room_named(&self, name: &str) -> Result<Option<RoomId>, StoreError> {
+        self.named_room(name).await
+    }
+
     async fn policy(&self, room: RoomId) -> Result<Arc<RoomPolicy>, StoreError> {
         self.policy_of(room).await
     }

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/5-files.sql"),
     include_str!("migrations/6-operating.sql"),
     include_str!("migrations/7-ai.sql"),
+    include_str!("migrations/8-automation.sql"),
 ];
 
 /// Brings the tables up to what this program knows.

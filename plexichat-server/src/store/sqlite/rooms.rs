@@ -65,6 +65,16 @@ impl Store {
         .await
     }
 
+    /// The room that people call so: no direct one.
+    pub(super) async fn named_room(&self, name: &str) -> Result<Option<RoomId>, StoreError> {
+        // Names of direct rooms begin with a character that no name has.
+        let name = name.trim().to_owned();
+        if name.chars().any(char::is_control) {
+            return Ok(None);
+        }
+        self.read(move |connection| id_of(connection, &name)).await
+    }
+
     /// At most so many of the rooms that somebody sees: those with a name by name, then the direct ones. A page begins after
     /// a name, or what the page before gave as `next`.
     ///

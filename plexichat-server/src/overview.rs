@@ -1,0 +1,124 @@
+//! The server as plugins see it that may look at it as an administrator does. Knows no plugin.
+
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use metrics_exporter_prometheus::PrometheusHandle;
+use plexichat::capability::admin::{AdminPort, Metric, PluginStatus, ServerStatus};
+use plexichat::error::{PluginError, Result};
+use plexichat::host::Host;
+use plexichat::message::Time;
+use plexichat::plugin::Health;
+
+/// Tells of the server, once it is there.
+#[derive(Default)]
+pub(crate) struct ServerAdmin(OnceLock<Running>);
+
+struct Running {
+    host: Host,
+    metrics: PrometheusHandle,
+    version: String,
+    started_at: Time,
+}
+
+impl ServerAdmin {
+    /// The server is put together.
+    pub(crate) fn set(&self, host: Host, metrics: PrometheusHandle, version: String) {
+        // A second call changes nothing: there is one server.
+        let _ = self.0.set(Running { host, metrics, version, started_at: Time::now() });
+    }
+
+    fn running(&self) -> Result<&Running> {
+        self.0.get().ok_or_else(|| PluginError::transient("the server is still starting"))
+    }
+}
+
+#[async_trait]
+impl AdminPort for ServerAdmin {
+    async fn status(&self) -> Result<ServerStatus> {
+        let Running { host, version, started_at, .. } = self.running()?;
+        let plugins = host.manager.list().into_iter().filter(|plugin| plugin.state.as_str() != "linked");
+        let plugins = plugins.map(|plugin| PluginStatus {
+            name: plugin.name.to_string(),
+            state: plugin.state.as_str().to_owned(),
+            health: plugin.health.as_ref().map_or("", said).to_owned(),
+        });
+        Ok(ServerStatus { version: version.clone(), started_at: *started_at, ready: true, plugins: plugins.collect() })
+    }
+
+    async fn metrics(&self) -> Result<Vec<Metric>> {
+        let Running { metrics, .. } = self.running()?;
+        Ok(metrics.render().lines().filter_map(read).collect())
+    }
+}
+
+fn said(health: &Health) -> &'static str {
+    match health {
+        Health::Healthy => "healthy",
+        Health::Degraded(_) => "degraded",
+        _ => "unhealthy",
+    }
+}
+
+/// A line such as `name{label="value"} 1`; nothing of a comment.
+fn read(line: &str) -> Option<Metric> {
+    if line.starts_with('#') {
+        return None;
+    }
+    let (head, value) = line.rsplit_once(' ')?;
+    let value = value.parse().ok()?;
+    let Some((name, rest)) = head.split_once('{') else {
+        return Some(Metric { name: head.to_owned(), labels: Vec::new(), value });
+    };
+    let mut labels = Vec::new();
+    let mut rest = rest.strip_suffix('}')?;
+    while let Some((label, after)) = rest.split_once("=\"") {
+        let (text, after) = quoted(after)?;
+        labels.push((label.trim_start_matches(',').to_owned(), text));
+        rest = after;
+    }
+    Some(Metric { name: name.to_owned(), labels, value })
+}
+
+/// What stands before the closing quote, without its escapes, and what is behind it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut read = String::new();
+    let mut letters = text.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return Some((read, &text[at + 1..])),
+            '\\' => match letters.next()?.1 {
+                'n' => read.push('\n'),
+                escaped => read.push(escaped),
+            },
+            letter => read.push(letter),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expected: Option<(&str, &[(&str, &str)], f64)>) {
+        let expected = expected.map(|(name, labels, value)| Metric {
+            name: name.to_owned(),
+            labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            value,
+        });
+        assert_eq!(read(line), expected, "{line}");
+    }
+
+    #[test]
+    fn lines_of_figures_are_read() {
+        check("# TYPE up gauge", None);
+        check("", None);
+        check("up 1", Some(("up", &[], 1.0)));
+        check(
+            r#"calls_total{plugin="a \"b\"",hook="x,y=\"z\""} 2.5"#,
+            Some(("calls_total", &[("plugin", "a \"b\""), ("hook", "x,y=\"z\"")], 2.5)),
+        );
+    }
+}
