@@ -4,7 +4,8 @@
 mod port;
 
 pub use self::port::{
-    Added, AutomationStore, Claim, Claimed, KeptTrigger, NewRun, RunFilter, RunRecord, RunState, Settlement,
+    Added, AutomationStore, Claim, Claimed, KeptTrigger, NewRun, RunFilter, RunRecord, RunState, SIGNALS_MAX,
+    Settlement,
 };
 
 use std::sync::Arc;
@@ -77,10 +78,10 @@ impl TriggerPort for Automations {
         let now = self.now();
         let trigger =
             KeptTrigger { plugin: plugin.clone(), spec, fixed: false, since: now, next_at: None, secret: None };
-        if !self.parts.store.put_trigger(trigger.clone()).await? {
-            let id = &trigger.spec.id;
+        let id = trigger.spec.id.clone();
+        let Some(trigger) = self.parts.store.put_trigger(trigger).await? else {
             return Err(PluginError::input(format!("`{id}` is a trigger that the plugin's code registers")));
-        }
+        };
         self.changed.notify_one();
         Ok(armed(trigger))
     }

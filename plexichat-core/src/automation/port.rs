@@ -13,6 +13,9 @@ use crate::store::StoreError;
 use crate::trigger::TriggerSpec;
 use crate::workflow::{RunCause, RunStep};
 
+/// How many signals of one run wait to be taken up.
+pub const SIGNALS_MAX: usize = 100;
+
 /// A trigger as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptTrigger {
@@ -133,7 +136,7 @@ pub struct RunRecord {
     pub input: Value,
     /// What the workflow kept.
     pub kept: Option<Value>,
-    /// What woke it, where nothing took that up yet.
+    /// What woke it, where nothing took that up yet: the first of what waits. A run that was claimed is given it with its attempt.
     pub signal: Option<Value>,
     /// What it came to.
     pub output: Option<Value>,
@@ -184,7 +187,8 @@ pub enum Settlement {
     Done(Value),
     /// There was nothing to do.
     Skipped(String),
-    /// It goes on with this state, at the time or when it is woken. One that was woken meanwhile is queued at once.
+    /// It goes on with this state, at the time or when it is woken. The signal that the attempt was given counts as taken up.
+    /// Where another one waits, it is due at once.
     Waiting {
         /// When.
         until: Option<Time>,
@@ -231,11 +235,15 @@ pub trait AutomationStore: Send + Sync + 'static {
     /// those that are not among them go, and so does one that was made at run time under the same identifier.
     async fn set_fixed(&self, plugin: PluginName, triggers: Vec<KeptTrigger>) -> Result<(), StoreError>;
 
-    /// Makes or replaces a trigger, on the same terms. `false`, and nothing changes: a fixed one has the identifier.
-    async fn put_trigger(&self, trigger: KeptTrigger) -> Result<bool, StoreError>;
+    /// Makes or replaces a trigger, on the same terms. The trigger as it is kept now; nothing, and nothing changes, where a fixed
+    /// one has the identifier.
+    async fn put_trigger(&self, trigger: KeptTrigger) -> Result<Option<KeptTrigger>, StoreError>;
 
     /// Ends a trigger that is not fixed; whether it was there.
     async fn remove_trigger(&self, plugin: PluginName, id: String) -> Result<bool, StoreError>;
+
+    /// One trigger.
+    async fn trigger(&self, plugin: PluginName, id: String) -> Result<Option<KeptTrigger>, StoreError>;
 
     /// All triggers of a plugin, or of all, by plugin and identifier.
     async fn triggers(&self, plugin: Option<PluginName>) -> Result<Vec<KeptTrigger>, StoreError>;
@@ -248,7 +256,8 @@ pub trait AutomationStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<KeptTrigger>, StoreError>;
 
-    /// Where the trigger is still there and due at `seen`: makes it due at `next` and makes these runs. Whether that was so.
+    /// Where the trigger is still there and due at `seen`: makes it due at `next` and makes these runs, as
+    /// [`add_runs`](Self::add_runs) does. Nothing, and nothing changes, where that was not so.
     async fn fire(
         &self,
         plugin: PluginName,
@@ -256,14 +265,16 @@ pub trait AutomationStore: Send + Sync + 'static {
         seen: Time,
         next: Option<Time>,
         runs: Vec<NewRun>,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<Vec<Added>>, StoreError>;
 
-    /// Makes runs.
+    /// Makes runs, each in its turn: what became of each.
     async fn add_runs(&self, runs: Vec<NewRun>) -> Result<Vec<Added>, StoreError>;
 
     /// Takes runs for an attempt: those that are queued and due, that wait and are due or woken, and whose lease ran out; the
     /// longest due first. Of each trigger no more than its policy's `concurrency` are running, and of one with `in_order` only
-    /// the first that has not ended is taken. The attempt counts in `attempts` unless the run goes on after `Waiting`.
+    /// the first that has not ended is taken. The attempt counts in `attempts` unless the run goes on after `Waiting` or
+    /// `GivenBack`. It is given the first signal that waits, which stays until an attempt that had it settles as `Waiting` or as an
+    /// end: whatever becomes of this attempt otherwise, the next one is given it again.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
 
     /// Keeps the lease of a run until then; whether the fence still counts.
@@ -285,7 +296,9 @@ pub trait AutomationStore: Send + Sync + 'static {
         took_ms: u64,
     ) -> Result<bool, StoreError>;
 
-    /// Wakes a run of this plugin that has not ended; whether there is one.
+    /// Wakes a run of this plugin that has not ended; whether there is one. Where it waits, it is due now. Signals of one run are
+    /// kept in their order, and each claim is given the first: one that comes while an attempt is made is for the next. At most
+    /// [`SIGNALS_MAX`] wait; more replace the last.
     async fn wake(&self, plugin: PluginName, run: RunId, signal: Value, now: Time) -> Result<bool, StoreError>;
 
     /// Ends a run that has not ended, for this actor, with a row of the audit log where there is one. Its attempt loses its

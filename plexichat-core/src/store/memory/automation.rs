@@ -1,13 +1,14 @@
 //! Triggers and runs in memory: the shortest correct answer to what the port asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{MemoryStore, StoreError};
 use crate::automation::{
-    Added, AutomationStore, Claim, Claimed, KeptTrigger, NewRun, RunFilter, RunRecord, RunState, Settlement,
+    Added, AutomationStore, Claim, Claimed, KeptTrigger, NewRun, RunFilter, RunRecord, RunState, SIGNALS_MAX,
+    Settlement,
 };
 use crate::id::{PluginName, RunId};
 use crate::message::{Actor, Time};
@@ -34,6 +35,10 @@ struct Run {
     lease_until: Option<Time>,
     /// Whether the next claim goes on with an attempt instead of beginning one.
     goes_on: bool,
+    /// What woke it, in order.
+    signals: VecDeque<Value>,
+    /// Whether the attempt was given the first of them.
+    has_signal: bool,
 }
 
 impl Run {
@@ -49,6 +54,11 @@ impl Run {
             _ => None,
         };
         due.filter(|due| *due <= now)
+    }
+
+    /// The run as whoever asks is shown it.
+    fn seen(&self) -> RunRecord {
+        RunRecord { signal: self.signals.front().cloned(), ..self.record.clone() }
     }
 
     fn holds(&self, fence: u64) -> bool {
@@ -96,8 +106,17 @@ impl Kept {
             ended_at: None,
             busy_ms: 0,
         };
-        let (steps, fence, lease_until, goes_on) = (Vec::new(), 0, None, false);
-        self.runs.push(Run { record, key, duplicate_of, steps, fence, lease_until, goes_on });
+        self.runs.push(Run {
+            record,
+            key,
+            duplicate_of,
+            steps: Vec::new(),
+            fence: 0,
+            lease_until: None,
+            goes_on: false,
+            signals: VecDeque::new(),
+            has_signal: false,
+        });
         Added::New(id)
     }
 
@@ -127,17 +146,17 @@ impl AutomationStore for MemoryStore {
         Ok(())
     }
 
-    async fn put_trigger(&self, trigger: KeptTrigger) -> Result<bool> {
+    async fn put_trigger(&self, trigger: KeptTrigger) -> Result<Option<KeptTrigger>> {
         let mut data = self.data();
         data.writable()?;
         let kept = &mut data.automation;
         let key = (trigger.plugin.clone(), trigger.spec.id.clone());
         if kept.triggers.get(&key).is_some_and(|before| before.fixed) {
-            return Ok(false);
+            return Ok(None);
         }
         let trigger = kept.carried_on(trigger);
-        kept.triggers.insert(key, trigger);
-        Ok(true)
+        kept.triggers.insert(key, trigger.clone());
+        Ok(Some(trigger))
     }
 
     async fn remove_trigger(&self, plugin: PluginName, id: String) -> Result<bool> {
@@ -149,6 +168,10 @@ impl AutomationStore for MemoryStore {
             data.automation.triggers.remove(&key);
         }
         Ok(is_there)
+    }
+
+    async fn trigger(&self, plugin: PluginName, id: String) -> Result<Option<KeptTrigger>> {
+        Ok(self.data().automation.triggers.get(&(plugin, id)).cloned())
     }
 
     async fn triggers(&self, plugin: Option<PluginName>) -> Result<Vec<KeptTrigger>> {
@@ -174,18 +197,15 @@ impl AutomationStore for MemoryStore {
         seen: Time,
         next: Option<Time>,
         runs: Vec<NewRun>,
-    ) -> Result<bool> {
+    ) -> Result<Option<Vec<Added>>> {
         let mut data = self.data();
         data.writable()?;
         let kept = &mut data.automation;
         match kept.triggers.get_mut(&(plugin, id)) {
             Some(trigger) if trigger.next_at == Some(seen) => trigger.next_at = next,
-            _ => return Ok(false),
+            _ => return Ok(None),
         }
-        for run in runs {
-            kept.add(run);
-        }
-        Ok(true)
+        Ok(Some(runs.into_iter().map(|run| kept.add(run)).collect()))
     }
 
     async fn add_runs(&self, runs: Vec<NewRun>) -> Result<Vec<Added>> {
@@ -228,9 +248,8 @@ impl AutomationStore for MemoryStore {
             run.record.state = RunState::Running;
             run.record.due_at = None;
             run.record.started_at.get_or_insert(claim.now);
-            let record = run.record.clone();
-            run.record.signal = None;
-            claimed.push(Claimed { run: record, fence: run.fence });
+            run.has_signal = !run.signals.is_empty();
+            claimed.push(Claimed { run: run.seen(), fence: run.fence });
         }
         Ok(claimed)
     }
@@ -288,7 +307,10 @@ impl AutomationStore for MemoryStore {
             Settlement::Waiting { until, state } => {
                 run.record.kept = Some(state);
                 run.goes_on = true;
-                let due = if run.record.signal.is_some() { Some(now) } else { until };
+                if std::mem::take(&mut run.has_signal) {
+                    run.signals.pop_front();
+                }
+                let due = if run.signals.is_empty() { until } else { Some(now) };
                 (RunState::Waiting, due)
             }
             Settlement::GivenBack => {
@@ -299,6 +321,9 @@ impl AutomationStore for MemoryStore {
         run.record.state = state;
         run.record.due_at = due_at;
         run.record.ended_at = state.has_ended().then_some(now);
+        if matches!(state, RunState::Done | RunState::Skipped) {
+            run.signals.clear();
+        }
         Ok(true)
     }
 
@@ -309,7 +334,8 @@ impl AutomationStore for MemoryStore {
         let Some(run) = run.filter(|run| run.record.plugin == plugin && !run.record.state.has_ended()) else {
             return Ok(false);
         };
-        run.record.signal = Some(signal);
+        run.signals.truncate(SIGNALS_MAX - 1);
+        run.signals.push_back(signal);
         if run.record.state == RunState::Waiting {
             run.record.due_at = Some(now);
         }
@@ -346,7 +372,7 @@ impl AutomationStore for MemoryStore {
 
     async fn run(&self, run: RunId) -> Result<Option<(RunRecord, Vec<RunStep>)>> {
         let mut data = self.data();
-        Ok(data.automation.run(run).map(|run| (run.record.clone(), run.steps.clone())))
+        Ok(data.automation.run(run).map(|run| (run.seen(), run.steps.clone())))
     }
 
     async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRecord>> {
@@ -359,8 +385,7 @@ impl AutomationStore for MemoryStore {
                 && (filter.states.is_empty() || filter.states.contains(&record.state))
                 && filter.before.is_none_or(|before| record.id < before)
         };
-        let mut found: Vec<RunRecord> =
-            data.automation.runs.iter().filter(wanted).map(|run| run.record.clone()).collect();
+        let mut found: Vec<RunRecord> = data.automation.runs.iter().filter(wanted).map(Run::seen).collect();
         found.sort_by_key(|run| std::cmp::Reverse(run.id));
         found.truncate(filter.limit as usize);
         Ok(found)
