@@ -45,6 +45,7 @@ pub struct Services {
     pub triggers: Arc<dyn TriggerPort>,
     pub tools: Arc<dyn ToolPort>,
     pub admin: Arc<dyn AdminPort>,
+    pub public_url: Option<String>,
 }
 
 /// What the plugin `P` is given when it starts. Keep it, or the handles taken from it, in the plugin.
@@ -89,6 +90,12 @@ impl<P> Context<P> {
     /// The time of day.
     pub fn now(&self) -> Time {
         self.services.clock.now()
+    }
+
+    /// The address that people use, such as `https://chat.example.org`, without a slash at its end; nothing where the operator
+    /// does not set `server.public_url`.
+    pub fn public_url(&self) -> Option<&str> {
+        self.services.public_url.as_deref()
     }
 
     /// Waits, by the host's clock.

@@ -76,6 +76,7 @@ impl ErrorKind {
 /// ```
 pub struct PluginError {
     kind: ErrorKind,
+    code: Option<&'static str>,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -83,7 +84,7 @@ pub struct PluginError {
 impl PluginError {
     /// A failure of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, code: None, message: message.into(), source: None }
     }
 
     /// The caller asked for something impossible; the message is shown to the caller.
@@ -121,6 +122,19 @@ impl PluginError {
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same failure, said more exactly than its kind does.
+    #[must_use]
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// What failed, for programs: of a post that was refused the pipeline's own word, such as `rejected` or `rate_limited`; of
+    /// anything else its kind's.
+    pub fn code(&self) -> &'static str {
+        self.code.unwrap_or(self.kind.code())
     }
 
     /// What kind of failure it was.

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use super::Scope;
 use crate::error::Result;
 use crate::id::{MessageId, PluginName, RoomId};
-use crate::message::StoredRow;
+use crate::message::{Actor, StoredRow};
 use crate::permission::Permission;
+use crate::plugin::interface::Caller;
 
 /// Posts messages as the plugin.
 #[derive(Clone)]
@@ -70,6 +71,8 @@ pub trait ChatPort: Send + Sync + 'static {
     async fn post(&self, plugin: &PluginName, post: Post) -> Result<StoredRow>;
     /// The room of this name, where there is one; direct rooms have none.
     async fn room_named(&self, name: &str) -> Result<Option<RoomId>>;
+    /// Whether somebody may post in a room: not where there is none.
+    async fn may_post(&self, actor: &Actor, room: RoomId) -> Result<bool>;
 }
 
 impl Chat {
@@ -100,5 +103,21 @@ impl Chat {
     pub async fn room_named(&self, name: &str) -> Result<Option<RoomId>> {
         self.scope.check(Permission::PostMessages, "room_named")?;
         self.port.room_named(name).await
+    }
+
+    /// Whether whoever called may post in a room themselves: ask before the plugin posts there for them. Not where there is no
+    /// such room, and never for nobody.
+    ///
+    /// # Errors
+    /// `Permission` without the grant, `Transient` where the store is not available.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn may_post(&self, caller: &Caller, room_id: RoomId) -> Result<bool> {
+        self.scope.check(Permission::PostMessages, "may_post")?;
+        match caller.actor() {
+            Some(actor) => self.port.may_post(actor, room_id).await,
+            None => Ok(false),
+        }
     }
 }

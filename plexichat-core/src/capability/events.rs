@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Scope;
 use crate::error::{PluginError, Result};
+use crate::event::catalog::{WebhookDelivered, WebhookFailed, WebhookReceived};
 use crate::event::{CUSTOM_PREFIX, Event, Payload};
 use crate::id::PluginName;
 use crate::message::{Actor, Origin};
@@ -63,7 +64,45 @@ impl<T> Events<T> {
         self.send(Event::json(name, data)).await
     }
 
-    async fn send(&self, mut event: Event) -> Result<()> {
+    /// Tells that an outside program called a webhook of the plugin: `webhook_received`. Needs no declaration: the host says whose
+    /// webhook it is.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    ///
+    /// # Cancel safety
+    /// As [`emit`](Self::emit).
+    pub async fn webhook_received(&self, hook_id: &str, status: u16) -> Result<()> {
+        self.own(Event::new(WebhookReceived::new(hook_id.to_owned(), self.plugin_id(), status))).await
+    }
+
+    /// Tells that the plugin called a webhook of an outside program, and what that answered: `webhook_delivered`.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    ///
+    /// # Cancel safety
+    /// As [`emit`](Self::emit).
+    pub async fn webhook_delivered(&self, hook_id: &str, status: u16, attempts: u32) -> Result<()> {
+        self.own(Event::new(WebhookDelivered::new(hook_id.to_owned(), self.plugin_id(), status, attempts))).await
+    }
+
+    /// Tells that the plugin gave up calling a webhook of an outside program: `webhook_failed`.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    ///
+    /// # Cancel safety
+    /// As [`emit`](Self::emit).
+    pub async fn webhook_failed(&self, hook_id: &str, status: Option<u16>, attempts: u32) -> Result<()> {
+        self.own(Event::new(WebhookFailed::new(hook_id.to_owned(), self.plugin_id(), status, attempts))).await
+    }
+
+    fn plugin_id(&self) -> Option<PluginName> {
+        Some(self.scope.plugin().clone())
+    }
+
+    async fn send(&self, event: Event) -> Result<()> {
         self.scope.check_alive()?;
         // Typed events too: their bound is a safe trait, which a plugin could implement by hand.
         if !self.declared.contains(&&*event.name) {
@@ -74,6 +113,11 @@ impl<T> Events<T> {
                  `#[plexichat::plugin(..)]`"
             )));
         }
+        self.own(event).await
+    }
+
+    async fn own(&self, mut event: Event) -> Result<()> {
+        self.scope.check_alive()?;
         event.actor = Actor::plugin(self.scope.plugin().as_str());
         event.origin = Origin::Plugin;
         self.port.emit(self.scope.plugin(), event).await
@@ -124,11 +168,18 @@ mod tests {
         events.emit_json("custom.loose", 3.into()).now_or_never().unwrap().unwrap();
         assert!(refused(events.emit(Unknown {}).now_or_never()).contains("add `emits(\"unknown\")`"));
         assert!(refused(events.emit_json("other", 4.into()).now_or_never()).contains("add `emits(\"other\")`"));
+        events.webhook_received("deploys", 200).now_or_never().unwrap().unwrap();
         scope.revoke();
+        assert!(refused(events.webhook_received("deploys", 200).now_or_never()).contains("was stopped"));
         assert!(refused(events.emit(Known { number: 5 }).now_or_never()).contains("was stopped"));
         assert_eq!(
             *port.0.lock().unwrap(),
-            ["mine custom.known {\"number\":1}", "mine custom.loose 2", "mine custom.loose 3"]
+            [
+                "mine custom.known {\"number\":1}",
+                "mine custom.loose 2",
+                "mine custom.loose 3",
+                "mine webhook_received {\"hook_id\":\"deploys\",\"plugin_id\":\"mine\",\"status\":200}"
+            ]
         );
     }
 }

@@ -316,6 +316,10 @@ impl ChatPort for Nowhere {
     async fn room_named(&self, _: &str) -> Result<Option<RoomId>> {
         Ok(None)
     }
+
+    async fn may_post(&self, _: &Actor, _: RoomId) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 #[async_trait]

@@ -204,6 +204,7 @@ impl PluginManager {
             triggers: self.parts.triggers.clone(),
             tools: self.parts.tools.clone(),
             admin: self.parts.admin.clone(),
+            public_url: self.settings().server.public_url.clone(),
         };
         let timeout = settings.timeouts.initialize;
         let started = guard.start(descriptor.entry.start, services, config, timeout).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Incoming, Pipeline};
+use super::{Incoming, Pipeline, Refusal};
 use crate::capability::chat::{ChatPort, Post};
 use crate::cause;
 use crate::error::Result;
@@ -55,5 +55,13 @@ impl ChatPort for PluginRoad {
 
     async fn room_named(&self, name: &str) -> Result<Option<RoomId>> {
         Ok(self.0.room_named(name).await?)
+    }
+
+    async fn may_post(&self, actor: &Actor, room: RoomId) -> Result<bool> {
+        match self.0.authorise(actor, room).await {
+            Ok(()) => Ok(true),
+            Err(Refusal::NoRoom | Refusal::Forbidden) => Ok(false),
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 }

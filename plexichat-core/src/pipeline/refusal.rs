@@ -217,6 +217,6 @@ impl From<Refusal> for PluginError {
             refusal if refusal.retryable() => ErrorKind::Transient,
             _ => ErrorKind::Input,
         };
-        Self::new(kind, refusal.to_string())
+        Self::new(kind, refusal.to_string()).with_code(refusal.code())
     }
 }
