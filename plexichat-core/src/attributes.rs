@@ -49,6 +49,16 @@
 /// | `absolute("/v1/models")` | the absolute paths that it serves |
 /// | `scan_message(..)`, `rewrite_message(..)`, `scan_file(..)`, `scan_reply(..)`, `check_login(..)` | the policy of a hook |
 ///
+/// # What it embeds
+///
+/// Every file below the crate's folders `assets/` and `ui/`, which the host serves at `/ui/<plugin>/<path>` and
+/// [`Context::assets`](crate::context::Context::assets) reads, and the texts in `locales/<language>.ftl`, which
+/// [`t!`](macro@t) names. Hidden files, symbolic links, files over 5 MiB and names that an address would write differently are
+/// compile errors, and so are texts that do not parse and those of other languages that `locales/en.ftl` does not have.
+///
+/// A file that changed is built in by the next build. Of one that was *added* Cargo knows nothing: `cargo xtask` sees it and touches
+/// `src/lib.rs`; where Cargo alone builds, the compliance test `embedded_files_are_up_to_date` says so.
+///
 /// # The policy of a hook
 ///
 /// | option | what it says | where it says nothing |
@@ -430,3 +440,16 @@ pub use plexichat_macros::event;
 ///
 /// A `#[test]` that hands the body to `plexichat::testing::run`.
 pub use plexichat_macros::test;
+
+/// A text by its key, checked while the plugin is built: `t!("up-since", time = self.started)`.
+///
+/// The key and its variables are those of `locales/en.ftl` in the plugin's crate. An unknown key, a variable that the text uses
+/// and the call does not give, and one that the text does not use are compile errors. What stands there is any `Display`;
+/// `name` alone is `name = name`. The value is a [`Text`](crate::text::Text), which the host shows in whatever language is read.
+///
+/// ```ignore
+/// // locales/en.ftl has `greeting = Hello, { $name }!`
+/// gui.menu_item("board", t!("board"), "ui/board.html");
+/// GuiReply::Notice { text: t!("greeting", name = caller.name) }
+/// ```
+pub use plexichat_macros::t;

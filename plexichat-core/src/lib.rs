@@ -87,7 +87,7 @@ pub mod workflow;
 
 pub use descriptor::Descriptor;
 
-pub use attributes::{config, event, handlers, model, plugin, role, test};
+pub use attributes::{config, event, handlers, model, plugin, role, t, test};
 
 /// The plugin on the front page compiles.
 #[cfg(doctest)]

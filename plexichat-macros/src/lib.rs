@@ -8,8 +8,10 @@ mod data;
 mod duration;
 mod errors;
 mod event;
+mod files;
 mod handlers;
 mod item;
+mod locales;
 mod model;
 mod names;
 mod options;
@@ -20,6 +22,7 @@ mod size;
 mod snapshot;
 mod suggest;
 mod test;
+mod text;
 mod words;
 
 use proc_macro::TokenStream;
@@ -28,7 +31,20 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn plugin(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
-    plugin::expand(attribute.into(), item.into(), &package).into()
+    let folder = folder();
+    let place = plugin::Place { package: &package, folder: folder.as_deref() };
+    plugin::expand(attribute.into(), item.into(), &place).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export, where the examples compile")]
+#[proc_macro]
+pub fn t(tokens: TokenStream) -> TokenStream {
+    text::expand(tokens.into(), folder().as_deref()).into()
+}
+
+/// Where the crate is that is being compiled, if Cargo compiles it.
+fn folder() -> Option<std::path::PathBuf> {
+    std::env::var_os("CARGO_MANIFEST_DIR").map(Into::into)
 }
 
 macro_rules! attributes {

@@ -10,7 +10,8 @@ pub(crate) fn unknown_of(kind: &str, word: &str, owner: &str, candidates: &[&str
     format!("unknown {kind} `{word}` of {owner}; {}", way_out(word, candidates))
 }
 
-fn way_out(word: &str, candidates: &[&str]) -> String {
+/// What a word could have been: the nearest candidate, or all of them.
+pub(crate) fn way_out(word: &str, candidates: &[&str]) -> String {
     match (nearest(word, candidates), candidates) {
         (Some(near), _) => format!("did you mean `{near}`?"),
         (None, [only]) => format!("there is only `{only}`"),

@@ -3,10 +3,11 @@
 use proc_macro2::{Ident, Span};
 use syn::{ItemStruct, LitStr, Path};
 
+use super::Place;
 use super::parse::{Args, Emit, Policy};
 use crate::errors::Errors;
 use crate::words::{self, Hook};
-use crate::{duration, names, size, suggest};
+use crate::{duration, files, locales, names, size, suggest};
 
 /// The category of a plugin that names none.
 const CATEGORY: &str = "other";
@@ -24,6 +25,10 @@ pub(crate) struct Spec {
     pub(crate) emits: Vec<Emitted>,
     pub(crate) absolute: Vec<String>,
     pub(crate) policies: Vec<HookPolicy>,
+    /// The paths of the embedded files.
+    pub(crate) assets: Vec<String>,
+    /// The languages of the texts.
+    pub(crate) languages: Vec<String>,
 }
 
 /// An event that the plugin emits.
@@ -50,9 +55,10 @@ pub(crate) struct HookPolicy {
     pub(crate) after: Vec<String>,
 }
 
-/// Checks the attribute of `item` in the crate `package`.
-pub(crate) fn check(args: Args, item: &ItemStruct, package: &str, errors: &Errors) -> Spec {
-    let name = name(args.name.as_ref(), package, errors);
+/// Checks the attribute of `item` in a crate, and what the crate embeds.
+pub(crate) fn check(args: Args, item: &ItemStruct, place: &Place<'_>, errors: &Errors) -> Spec {
+    let name = name(args.name.as_ref(), place.package, errors);
+    let (assets, languages) = embedded(place, errors);
     Spec {
         ident: item.ident.clone(),
         provides: provides(args.provides, errors),
@@ -64,6 +70,8 @@ pub(crate) fn check(args: Args, item: &ItemStruct, package: &str, errors: &Error
         emits: emits(args.emits, errors),
         absolute: absolute(&args.absolute, errors),
         policies: Vec::new(),
+        assets,
+        languages,
         name,
     }
     .with_policies(args.policies, errors)
@@ -117,6 +125,17 @@ impl Spec {
         }
         Some(text)
     }
+}
+
+/// What the crate embeds. What is wrong with it stands under the attribute: no token of the author's is about it.
+fn embedded(place: &Place<'_>, errors: &Errors) -> (Vec<String>, Vec<String>) {
+    let Some(folder) = place.folder else { return (Vec::new(), Vec::new()) };
+    let (assets, of_assets) = files::served(folder);
+    let (languages, of_locales) = locales::read(folder);
+    for problem in of_assets.into_iter().chain(of_locales) {
+        errors.at(Span::call_site(), problem);
+    }
+    (assets, languages.into_iter().map(|language| language.tag).collect())
 }
 
 fn name(given: Option<&LitStr>, package: &str, errors: &Errors) -> String {

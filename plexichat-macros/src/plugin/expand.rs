@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, Path};
 
 use super::check::{Emitted, HookPolicy, Spec};
-use crate::words;
+use crate::{files, locales, words};
 
 /// The descriptor, what ties it to the type, and the assertions that only the compiler can make.
 pub(crate) fn registration(spec: &Spec) -> TokenStream {
@@ -99,6 +99,14 @@ fn descriptor(spec: &Spec) -> TokenStream {
     });
     let policies = spec.policies.iter().map(policy);
     let package = package();
+    let assets = spec.assets.iter().map(|path| {
+        let file = files::include(&format_ident!("include_bytes"), path);
+        quote!(::plexichat::asset::Asset { path: #path, bytes: #file })
+    });
+    let locales = spec.languages.iter().map(|language| {
+        let file = files::include(&format_ident!("include_str"), &locales::path(language));
+        quote!(::plexichat::asset::Locale { language: #language, source: #file })
+    });
     quote! {
         /// What is known of the plugin without running it: a bundle names this constant.
         pub const PLEXICHAT_PLUGIN: ::plexichat::Descriptor = {
@@ -123,8 +131,8 @@ fn descriptor(spec: &Spec) -> TokenStream {
                 tools: <#ident>::PLEXICHAT_HANDLERS.tools,
                 emits: &[#(#emits),*],
                 absolute_routes: &[#(#absolute),*],
-                assets: &[],
-                locales: &[],
+                assets: &[#(#assets),*],
+                locales: &[#(#locales),*],
                 entry: ::plexichat::__private::entry::<#ident>(),
             }
         };

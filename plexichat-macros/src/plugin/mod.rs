@@ -6,6 +6,8 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ItemStruct;
@@ -13,8 +15,16 @@ use syn::ItemStruct;
 use crate::errors::Errors;
 use crate::item;
 
-/// Expands the attribute; `package` is the name of the crate that is being compiled.
-pub(crate) fn expand(attribute: TokenStream, tokens: TokenStream, package: &str) -> TokenStream {
+/// The crate that is being compiled.
+pub(crate) struct Place<'a> {
+    /// Its name.
+    pub(crate) package: &'a str,
+    /// Where it is: what it embeds is below.
+    pub(crate) folder: Option<&'a Path>,
+}
+
+/// Expands the attribute.
+pub(crate) fn expand(attribute: TokenStream, tokens: TokenStream, place: &Place<'_>) -> TokenStream {
     let errors = Errors::default();
     let Ok(item) = syn::parse2::<ItemStruct>(tokens.clone()) else {
         errors.under(item::first(&tokens), "`#[plexichat::plugin]` stands on the struct that is the plugin");
@@ -26,7 +36,7 @@ pub(crate) fn expand(attribute: TokenStream, tokens: TokenStream, package: &str)
         return item::with_errors(tokens, errors);
     }
     let args = parse::Args::parse(attribute, &errors);
-    let spec = check::check(args, &item, package, &errors);
+    let spec = check::check(args, &item, place, &errors);
     let registration = if errors.is_empty() { expand::registration(&spec) } else { expand::stand_in(&spec) };
     let errors = errors.into_tokens();
     quote!(#item #registration #errors)

@@ -12,7 +12,8 @@ fn check(attribute: TokenStream, package: &str, expected: Expect) {
     let item = syn::parse_quote!(
         struct Mine;
     );
-    check::check(parse::Args::parse(attribute, &errors), &item, package, &errors);
+    let place = Place { package, folder: None };
+    check::check(parse::Args::parse(attribute, &errors), &item, &place, &errors);
     expected.assert_eq(&errors.messages().join("\n"));
 }
 
@@ -23,7 +24,7 @@ fn expands_with_nothing_said() {
         quote!(
             pub struct Echo;
         ),
-        "plexichat-echo",
+        &Place { package: "plexichat-echo", folder: None },
     );
     snapshot::check(code, expect_file!["../../tests/expand/plugin_plain.rs"]);
 }
@@ -51,7 +52,7 @@ fn expands_with_everything_said() {
                 words: Vec<String>,
             }
         ),
-        "plexichat-word-filter",
+        &Place { package: "plexichat-word-filter", folder: None },
     );
     snapshot::check(code, expect_file!["../../tests/expand/plugin_full.rs"]);
 }
@@ -64,9 +65,51 @@ fn stands_in_while_there_are_mistakes() {
         quote!(
             pub struct Echo;
         ),
-        "plexichat-echo",
+        &Place { package: "plexichat-echo", folder: None },
     );
     snapshot::check(code, expect_file!["../../tests/expand/plugin_mistaken.rs"]);
+}
+
+#[test]
+fn embeds_what_is_in_its_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("ui/page.html", "<p>"),
+        ("ui/deep/er.js", ""),
+        ("assets/logo.svg", ""),
+        ("locales/en.ftl", "hello = Hello\n"),
+        ("locales/de.ftl", "hello = Hallo\n"),
+        ("src/lib.rs", ""),
+    ] {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let code = expand(
+        quote!(),
+        quote!(
+            pub struct Pages;
+        ),
+        &Place { package: "plexichat-pages", folder: Some(folder.path()) },
+    );
+    snapshot::check(code, expect_file!["../../tests/expand/plugin_files.rs"]);
+}
+
+#[test]
+fn what_cannot_be_embedded_is_told_with_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("ui")).unwrap();
+    std::fs::write(folder.path().join("ui/.hidden"), "").unwrap();
+    let errors = Errors::default();
+    let item = syn::parse_quote!(
+        struct Mine;
+    );
+    let place = Place { package: "plexichat-mine", folder: Some(folder.path()) };
+    check::check(parse::Args::parse(quote!(tags("A")), &errors), &item, &place, &errors);
+    expect![[r#"
+        `ui/.hidden` is hidden, and what is in `ui/` is in the executable for everybody to read: remove it
+        `A` is no tag: lower-case letters, digits, `-` and `_`, at most 40 characters"#]]
+    .assert_eq(&errors.messages().join("\n"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What every plugin must do, whatever it is for: `plexichat::compliance!(MyPlugin)` in a crate's tests runs it all.
 
+mod files;
 mod roles;
 mod running;
 
@@ -44,6 +45,16 @@ macro_rules! compliance {
             #[test]
             fn the_default_configuration_is_valid() {
                 subject().the_default_configuration_is_valid();
+            }
+
+            #[test]
+            fn embedded_files_are_up_to_date() -> $crate::testing::TestResult {
+                subject().embedded_files_are_up_to_date()
+            }
+
+            #[test]
+            fn pages_that_are_shown_are_embedded() -> $crate::testing::TestResult {
+                subject().pages_that_are_shown_are_embedded()
             }
 
             #[test]
