@@ -18,6 +18,8 @@ pub(crate) const EXPECTED: &[Descriptor] = &[
     plexichat_openai::PLEXICHAT_PLUGIN,
     #[cfg(feature = "openai-gateway")]
     plexichat_openai_gateway::PLEXICHAT_PLUGIN,
+    #[cfg(feature = "reminder")]
+    plexichat_reminder::PLEXICHAT_PLUGIN,
     #[cfg(feature = "word-filter")]
     plexichat_word_filter::PLEXICHAT_PLUGIN,
 ];

@@ -30,6 +30,11 @@ impl TestClock {
         Self(Mutex::new(State { now, sleepers: Vec::new() }))
     }
 
+    /// Puts the clock, before anybody sleeps.
+    pub(super) fn put(&self, now: Time) {
+        self.state().now = now;
+    }
+
     /// Moves the clock and wakes everyone who has slept long enough, the earliest first.
     pub fn advance(&self, by: Duration) {
         let mut state = self.state();

@@ -21,6 +21,7 @@ use crate::capability::sockets::{SocketAddress, SocketLink};
 use crate::catalog::Catalog;
 use crate::descriptor::{Descriptor, Entry, Registered};
 use crate::error::Result as PluginResult;
+use crate::message::Time;
 use crate::permission::{Permission, PermissionSet};
 use crate::problem::Problem;
 use crate::settings::{IsolationLevel, PluginSettings, Settings};
@@ -68,6 +69,12 @@ impl TestHost {
             store: None,
             others: Vec::new(),
         }
+    }
+
+    /// Starts the clock at this moment instead of the present one.
+    pub fn at(self, now: Time) -> Self {
+        self.clock.put(now);
+        self
     }
 
     /// What the plugin is configured with, over its defaults.
