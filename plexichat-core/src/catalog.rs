@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::assistant::command::NAME as RESERVED_COMMAND;
 use crate::descriptor::{Descriptor, Hook};
 use crate::order::{hook_order, start_order};
+use crate::plugin::gui::component;
 use crate::problem::Problem;
 use crate::{registry, routes};
 
@@ -47,6 +48,7 @@ impl Catalog {
         let mut problems = clashes(plugins);
         problems.extend(plugins.iter().filter_map(|plugin| check_core(plugin)));
         problems.extend(routes::check(plugins));
+        problems.extend(plugins.iter().flat_map(|plugin| check_gui(plugin)));
         let sorted = start_order(plugins).unwrap_or_else(|more| {
             problems.extend(more);
             Vec::new()
@@ -122,6 +124,18 @@ fn clashes(plugins: &[&'static Descriptor]) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// What is wrong with what a plugin adds to the pages.
+fn check_gui(plugin: &Descriptor) -> Vec<Problem> {
+    let components = (plugin.entry.gui)();
+    if components.is_empty() {
+        return Vec::new();
+    }
+    let has_settings =
+        (plugin.entry.config_schema)()["properties"].as_object().is_some_and(|fields| !fields.is_empty());
+    let is_embedded = |path: &str| plugin.assets.is_empty() || plugin.assets.iter().any(|asset| asset.path == path);
+    component::check(plugin.name, &components, is_embedded, has_settings)
 }
 
 fn check_core(plugin: &Descriptor) -> Option<Problem> {

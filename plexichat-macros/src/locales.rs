@@ -342,9 +342,12 @@ mod tests {
                 `locales/de.ftl`: `hello` uses `$nme`, which it does not in `en.ftl`; did you mean `name`?
                 `locales/de.ftl`: unknown text `helo` of `locales/en.ftl`; did you mean `hello`?"#]],
         );
-        check(&[("en.ftl", "a = A\nb = B\na = C\n")], expect![[r#"
+        check(
+            &[("en.ftl", "a = A\nb = B\na = C\n")],
+            expect![[r#"
             en {"a": {}, "b": {}}
-            `locales/en.ftl` has `a` twice: remove one"#]]);
+            `locales/en.ftl` has `a` twice: remove one"#]],
+        );
         check(
             &[("de.ftl", "a = A\n")],
             expect![[r#"

@@ -64,7 +64,8 @@ fn core_knows_no_listener_no_database_and_no_command_line() {
 #[test]
 fn macros_know_only_syntax() {
     let macros = Manifest::read(Path::new("plexichat-macros"));
-    let allowed: BTreeSet<String> = ["fluent-syntax", "proc-macro2", "quote", "semver", "syn"].map(str::to_owned).into();
+    let allowed: BTreeSet<String> =
+        ["fluent-syntax", "proc-macro2", "quote", "semver", "syn"].map(str::to_owned).into();
     assert_eq!(macros.normal, allowed);
 }
 

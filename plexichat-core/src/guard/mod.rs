@@ -2,6 +2,7 @@
 //! [`Instance`]. Knows no manager, event or message.
 
 mod calls;
+mod gui;
 mod handle;
 mod route;
 mod stream;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use semver::{Version, VersionReq};
 
-use super::{Manifest, SCHEMA_VERSION};
+use super::{Manifest, SCHEMA_VERSION, ui};
 use crate::descriptor::Role;
 use crate::event::{CUSTOM_PREFIX, Pattern, catalog};
 use crate::id::PluginName;
@@ -32,6 +32,7 @@ pub fn check(manifest: &Manifest) -> Vec<Problem> {
     check_tools(manifest, &mut problems);
     check_requirements(manifest, &mut problems);
     check_routes(manifest, &mut problems);
+    ui::check(manifest, &mut problems);
     check_schema(manifest, &mut problems);
     problems
 }
@@ -248,7 +249,7 @@ fn check_other(manifest: &Manifest, pointer: &str, name: &str, problems: &mut Ve
     }
 }
 
-fn distinct<T: AsRef<str>>(pointer: &str, names: &[T], problems: &mut Vec<Problem>) {
+pub(super) fn distinct<T: AsRef<str>>(pointer: &str, names: &[T], problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
     for (index, name) in names.iter().enumerate() {
         if !seen.insert(name.as_ref()) {

@@ -1,6 +1,7 @@
 //! A plugin's manifest (`plugin.json`): everything that can be known of it without running it. Knows no file and no Cargo.
 
 mod check;
+mod ui;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::problem::Problem;
 use crate::tool::{Approval, ToolSpec};
 
 pub use check::check;
+pub use ui::{UiComponent, UiComponents, UiView};
 
 /// The version of the manifest's own shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -79,19 +81,6 @@ pub struct Manifest {
     pub tools: Vec<ToolEntry>,
     /// The plugins it cannot do without.
     pub requires: Vec<RequiredPlugin>,
-}
-
-/// What a plugin adds to the interface, as paths of its pages.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct UiComponents {
-    /// The page with its settings.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings_panel: Option<String>,
-    /// Its part of the dashboard.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dashboard_widget: Option<String>,
 }
 
 /// A route that a plugin serves.
@@ -194,7 +183,7 @@ impl Manifest {
             permissions: plugin.permission_set().iter().collect(),
             entry_point: plugin.entry_point.to_owned(),
             config_schema: sorted((plugin.entry.config_schema)()),
-            ui_components: UiComponents::default(),
+            ui_components: UiComponents::of((plugin.entry.gui)()),
             api_endpoints: (plugin.entry.routes)().iter().map(|route| ApiEndpoint::of(plugin, route)).collect(),
             provides: plugin.provides.to_vec(),
             hooks: plugin.hooks.iter().map(HookEntry::of).collect(),

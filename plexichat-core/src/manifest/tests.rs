@@ -9,14 +9,16 @@ use super::*;
 use crate::command::CommandSpec;
 use crate::descriptor::sample::plugin as bare;
 use crate::descriptor::{Entry, EventSpec, HookPolicy, HookSpec, Package, Requirement};
+use crate::plugin::gui::{Gui, RoomKind};
 use crate::plugin::interface::Auth;
+use crate::text::Text;
 
 const PLUGIN: Descriptor = Descriptor {
     package: Package { authors: "Ada <ada@example.org>", rust_version: "1.95", ..bare("word-filter").package },
     category: "testing",
     tags: &["moderation", "words"],
     core: "0.1",
-    provides: &[Role::Security],
+    provides: &[Role::Security, Role::Interface],
     permissions: &[Permission::PostMessages, Permission::UserDataAccess],
     requires: &[Requirement { name: "echo", version: "0.1" }],
     hooks: &[HookSpec {
@@ -53,6 +55,12 @@ const PLUGIN: Descriptor = Descriptor {
             let route = |path, auth| RouteSpec { method: "GET", path, auth, handler, max_body: 1, timeout };
             vec![route("/v1/models", Auth::Scope("ai")), route("/words/{word}", Auth::Moderator)]
         },
+        gui: || {
+            let gui =
+                Gui::<()>::new().settings_panel("panel", "Panel", "ui/panel.html").config_panel(Text::key("settings"));
+            let gui = gui.right_sidebar("words", "Words", "ui/words.html").in_rooms(&[RoomKind::Public]);
+            gui.specs().cloned().collect()
+        },
         ..bare("word-filter").entry
     },
     ..bare("word-filter")
@@ -87,7 +95,37 @@ fn everything_a_plugin_adds_is_in_its_manifest() {
             "additionalProperties": false,
             "type": "object"
           },
-          "ui_components": {},
+          "ui_components": {
+            "settings_panel": "ui/panel.html",
+            "components": [
+              {
+                "id": "panel",
+                "slot": "settings_panel",
+                "label": "Panel",
+                "view": "page",
+                "page": "ui/panel.html",
+                "audience": "everyone"
+              },
+              {
+                "id": "config",
+                "slot": "settings_panel",
+                "label": "settings",
+                "view": "config",
+                "audience": "admins"
+              },
+              {
+                "id": "words",
+                "slot": "right_sidebar",
+                "label": "Words",
+                "view": "page",
+                "page": "ui/words.html",
+                "audience": "everyone",
+                "room_kinds": [
+                  "public"
+                ]
+              }
+            ]
+          },
           "api_endpoints": [
             {
               "path": "/v1/models",
@@ -105,7 +143,8 @@ fn everything_a_plugin_adds_is_in_its_manifest() {
             }
           ],
           "provides": [
-            "security"
+            "security",
+            "interface"
           ],
           "hooks": [
             {
@@ -158,7 +197,7 @@ fn everything_a_plugin_adds_is_in_its_manifest() {
 
 #[test]
 fn a_manifest_that_was_written_can_be_read() {
-    for plugin in [PLUGIN, Descriptor { name: "bare", provides: &[], hooks: &[], ..PLUGIN }] {
+    for plugin in [PLUGIN, Descriptor { name: "bare", provides: &[Role::Interface], hooks: &[], ..PLUGIN }] {
         let manifest = Manifest::of(&plugin);
         let written: Value = serde_json::from_str(&manifest.to_json()).unwrap();
         assert_eq!(Manifest::parse(&written).unwrap(), manifest);
@@ -235,7 +274,7 @@ fn what_no_manifest_may_say() {
             /config_schema: has to describe a table: `"type": "object"`"#]],
     );
     check_with(
-        json!({"provides": [], "type": "automation"}),
+        json!({"provides": [], "type": "automation", "ui_components": {}}),
         expect!["/hooks: only a plugin that provides `security` has these hooks"],
     );
     check_with(
@@ -286,6 +325,25 @@ fn what_no_manifest_may_say() {
         expect![[r#"
         /api_endpoints/2/auth: nobody is known by this name (one of public, user, moderator, admin, or `scope:` and a scope)
         /api_endpoints/3/auth: nobody is known by this name (one of public, user, moderator, admin, or `scope:` and a scope)"#]],
+    );
+    let component = |id: &str, view: &str, page: Value| json!({"id": id, "slot": "dashboard_widget", "label": "x", "view": view, "page": page, "audience": "everyone"});
+    check_with(
+        json!({"ui_components": {"settings_panel": "ui/x.html", "components": [
+            component("A", "handler", json!(null)), component("b", "page", json!(null)), component("b", "config", json!("ui/x.html")),
+            component("c", "page", json!("../x.html")),
+        ]}}),
+        expect![[r#"
+            /ui_components/components/0/id: this is no name of a component (words of lower-case letters and digits joined by `-`, 40 characters at most: `send-later`)
+            /ui_components/components/1/page: is missing
+            /ui_components/components/2/page: only what is shown as a page has one
+            /ui_components/components/3/page: this is no page (a file of the crate's `ui/` folder: `ui/page.html`)
+            /ui_components/components/2: `b` stands here twice
+            /ui_components/settings_panel: has to be the page of the first such component, or missing where none has a page
+            /ui_components/dashboard_widget: has to be the page of the first such component, or missing where none has a page"#]],
+    );
+    check_with(
+        json!({"provides": ["security"], "ui_components": {"components": [component("a", "handler", json!(null))]}}),
+        expect!["/ui_components/components: only a plugin that provides `interface` adds to the pages"],
     );
     let tool = |name: &str, help: &str, kind: &str| json!({"name": name, "help": help, "arguments": {"type": kind}, "approval": "never"});
     check_with(

@@ -255,6 +255,8 @@ pub struct Timeouts {
     pub tool: Duration,
     /// A route, up to the head of its answer; nothing said: what each route says.
     pub route: Option<Duration>,
+    /// A component's button, form or look.
+    pub interaction: Duration,
     /// Until an AI provider's service has taken a request.
     pub connect: Duration,
     /// From then to the first piece of its answer.
@@ -274,6 +276,7 @@ impl Default for Timeouts {
             command: Duration::from_secs(10),
             tool: Duration::from_secs(30),
             route: None,
+            interaction: Duration::from_secs(3),
             connect: Duration::from_secs(10),
             first_delta: Duration::from_secs(30),
             gap: Duration::from_secs(60),

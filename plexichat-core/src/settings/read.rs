@@ -425,6 +425,7 @@ impl Reader<'_> {
             command: timeout("command", defaults.command),
             tool: timeout("tool", defaults.tool),
             route,
+            interaction: timeout("interaction", defaults.interaction),
             connect: timeout("connect", defaults.connect),
             first_delta: timeout("first_delta", defaults.first_delta),
             gap: timeout("gap", defaults.gap),

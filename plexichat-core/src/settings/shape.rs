@@ -164,6 +164,7 @@ struct Timeouts {
     command: Option<String>,
     tool: Option<String>,
     route: Option<String>,
+    interaction: Option<String>,
     connect: Option<String>,
     first_delta: Option<String>,
     gap: Option<String>,

@@ -11,6 +11,7 @@ mod ends;
 mod fault;
 mod files;
 mod frames;
+mod gui;
 mod host;
 pub mod http;
 pub mod logs;

@@ -347,7 +347,7 @@ impl<P: Registered> RunningPlugin<P> {
         }
     }
 
-    fn person(&self, name: &str) -> Actor {
+    pub(super) fn person(&self, name: &str) -> Actor {
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = people.iter().find(|person| *person.name == *name) {
             return known.clone();
