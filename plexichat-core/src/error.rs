@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::problem::Problem;
+
 /// What a plugin's methods return.
 pub type Result<T, E = PluginError> = std::result::Result<T, E>;
 
@@ -78,18 +80,24 @@ pub struct PluginError {
     kind: ErrorKind,
     code: Option<&'static str>,
     message: String,
+    problems: Vec<Problem>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl PluginError {
     /// A failure of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), source: None }
+        Self { kind, code: None, message: message.into(), problems: Vec::new(), source: None }
     }
 
     /// The caller asked for something impossible; the message is shown to the caller.
     pub fn input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Input, message)
+    }
+
+    /// The caller asked for something impossible, in these places; all of it is shown to the caller.
+    pub fn invalid(message: impl Into<String>, problems: Vec<Problem>) -> Self {
+        Self { problems, ..Self::new(ErrorKind::Input, message) }
     }
 
     /// The configuration cannot work.
@@ -146,12 +154,20 @@ impl PluginError {
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// The places that do not fit, where the caller was told of them.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
 }
 
 /// The message and every cause behind it, joined by `: `.
 impl fmt::Display for PluginError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.message)?;
+        for (index, problem) in self.problems.iter().enumerate() {
+            write!(formatter, "{}{problem}", if index == 0 { ": " } else { "; " })?;
+        }
         let mut cause = self.source.as_deref().map(|source| source as &dyn StdError);
         while let Some(source) = cause {
             write!(formatter, ": {source}")?;

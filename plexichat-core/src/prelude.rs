@@ -17,7 +17,9 @@ pub use crate::message::{Finding, MessagePatch, MessageView, ScanError, Verdict}
 pub use crate::plugin::ai_provider::AiProvider;
 pub use crate::plugin::automation::{Automation, Triggers};
 pub use crate::plugin::gui::{Block, Button, Form, Gui, GuiReply, Interaction};
-pub use crate::plugin::interface::{Auth, Interface, RouteAnswer, RouteCall, RouteRefusal, Routes};
+pub use crate::plugin::interface::{
+    Auth, Created, Html, Interface, Json, Path, Query, RouteAnswer, RouteCall, RouteRefusal, Routes, Signature, User,
+};
 pub use crate::plugin::security::Security;
 pub use crate::plugin::{Health, NoConfig, Plugin};
 pub use crate::reply::{ReplyMode, ReplyView};

@@ -51,8 +51,7 @@ const PLUGIN: Descriptor = Descriptor {
     }],
     entry: Entry {
         routes: || {
-            let (handler, timeout) = ("answer", Duration::from_secs(1));
-            let route = |path, auth| RouteSpec { method: "GET", path, auth, handler, max_body: 1, timeout };
+            let route = |path, auth| RouteSpec::new("GET", path, auth, "answer");
             vec![route("/v1/models", Auth::Scope("ai")), route("/words/{word}", Auth::Moderator)]
         },
         gui: || {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Segment, address, covers, segments};
 use crate::descriptor::Descriptor;
-use crate::plugin::interface::RESERVED_SEGMENTS;
+use crate::plugin::interface::{PathShape, RESERVED_SEGMENTS, RouteSpec};
 use crate::problem::Problem;
 
 /// Every finding in the routes of these plugins.
@@ -14,6 +14,7 @@ pub(crate) fn check(plugins: &[&'static Descriptor]) -> Vec<Problem> {
     let mut owners: BTreeMap<String, &Descriptor> = BTreeMap::new();
     for plugin in plugins {
         let specs = (plugin.entry.routes)();
+        problems.extend(specs.iter().flat_map(|spec| shape_mistakes(plugin, spec)));
         for spec in &specs {
             if let Some(mistake) = mistake(plugin, spec.path) {
                 let message =
@@ -39,6 +40,45 @@ pub(crate) fn check(plugins: &[&'static Descriptor]) -> Vec<Problem> {
         }
     }
     problems.extend(within_anothers(plugins));
+    problems
+}
+
+/// What does not go together of a route's auth, path and handler.
+fn shape_mistakes(plugin: &Descriptor, spec: &RouteSpec) -> Vec<Problem> {
+    let shape = (spec.shape)();
+    let mut problems = Vec::new();
+    let route =
+        format!("the route `{} {}` of plugin `{}` (handler `{}`)", spec.method, spec.path, plugin.name, spec.handler);
+    if shape.asks_user && !spec.auth.knows_caller() {
+        let message = format!("{route} asks for a `User`, and its auth lets in whoever is not known");
+        problems.push(Problem::new("", message).hint("take `Caller`, or let nobody in without `Auth::User`"));
+    }
+    let names: Vec<String> = segments(spec.path)
+        .into_iter()
+        .filter_map(|segment| match segment {
+            Segment::One(name) | Segment::Rest(name) => Some(name),
+            Segment::Literal(_) => None,
+        })
+        .collect();
+    match &shape.path {
+        Some(PathShape::First(_)) if names.len() != 1 => {
+            let message = format!("{route} takes one part of its path, which has {} that vary", names.len());
+            problems.push(Problem::new("", message).hint("take `Path` of a type with `#[plexichat::model]`"));
+        }
+        Some(PathShape::Named(schema)) => {
+            let required = schema["required"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
+            for name in required.filter(|name| !names.iter().any(|known| known == name)) {
+                let message = format!("{route} takes `{name}` of its path, which has no `{{{name}}}`");
+                problems.push(Problem::new("", message).hint("name the field as the path does"));
+            }
+            let known = |name: &String| schema["properties"].get(name.as_str()).is_some();
+            for name in names.iter().filter(|name| !known(name)) {
+                let message = format!("{route} has `{{{name}}}` in its path, which its handler's type has not");
+                problems.push(Problem::new("", message).hint("name the field as the path does"));
+            }
+        }
+        _ => {}
+    }
     problems
 }
 
@@ -106,16 +146,13 @@ fn mistake(plugin: &Descriptor, path: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::descriptor::{Entry, sample};
-    use crate::plugin::interface::{Auth, RouteSpec};
+    use crate::plugin::interface::Auth;
 
     /// A route of a test.
     pub(in super::super) fn spec(method: &'static str, path: &'static str) -> RouteSpec {
-        let (handler, timeout) = ("handler", Duration::from_secs(1));
-        RouteSpec { method, path, auth: Auth::User, handler, max_body: 1, timeout }
+        RouteSpec::new(method, path, Auth::User, "handler")
     }
 
     /// A plugin with these routes.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::descriptor::Descriptor;
 use crate::plugin::interface::RouteSpec;
+use crate::plugin::interface::pairs::decoded;
 
 pub(crate) use check::check;
 
@@ -167,23 +168,6 @@ fn matched(pattern: &[Segment], path: &str) -> Option<Vec<(String, String)>> {
         rest = after;
     }
     rest.is_none().then_some(parameters)
-}
-
-/// A part of a path without its percent encoding; nothing where that makes no text.
-fn decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        bytes.push(match byte {
-            b'%' => u8::try_from(digit(rest.next())? * 16 + digit(rest.next())?).ok()?,
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 impl fmt::Display for Route {

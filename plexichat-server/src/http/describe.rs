@@ -102,7 +102,7 @@ fn list_choices(schema: &mut Value) {
     }
 }
 
-fn give_examples(document: &Value, operation: &mut Value) {
+pub(super) fn give_examples(document: &Value, operation: &mut Value) {
     // Not by index: that would write what is missing.
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or("").to_owned();

@@ -29,6 +29,7 @@ mod output;
 mod pages;
 pub(crate) mod places;
 mod plugin_answer;
+mod plugin_document;
 mod plugin_routes;
 mod plugins;
 mod presence;

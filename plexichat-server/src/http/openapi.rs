@@ -11,13 +11,12 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use plexichat::routes::{Route as PluginRoute, RouteTable};
-use serde_json::{Value, json};
+use plexichat::routes::RouteTable;
 
 use super::app::App;
 use super::bundle::BundleInfo;
 use super::routes::{self, Route};
-use super::{describe, output, plugin_routes};
+use super::{describe, output, plugin_document};
 use crate::error::{ApiError, ErrorBody};
 
 /// The name of programs' way to say who one is.
@@ -66,46 +65,8 @@ pub(crate) fn refusal(operation: &mut Operation, status: u16) {
 pub(crate) fn write(bundle: &BundleInfo, plugins: &RouteTable) -> Result<Bytes, serde_json::Error> {
     let mut document = serde_json::to_value(document(bundle, routes::table))?;
     describe::complete(&mut document);
-    for route in plugins.routes() {
-        let path = route.address.replace("...}", "}");
-        document["paths"][path][route.spec.method.to_lowercase()] = of_plugin(route);
-    }
+    plugin_document::add(&mut document, plugins);
     output::line(&document).map(Bytes::from)
-}
-
-/// What is known of a plugin's route: the shapes of what it takes and answers are its own.
-fn of_plugin(route: &PluginRoute) -> Value {
-    let plugin = route.plugin.name;
-    let words = route.address.trim_start_matches("/api/v1/plugins/").split(['/', '-', '.']);
-    let words: Vec<&str> =
-        words.map(|word| word.trim_matches(['{', '}', '.'])).filter(|word| !word.is_empty()).collect();
-    let method = route.spec.method.to_lowercase();
-    let mut operation = json!({
-        "operationId": format!("{method}_plugin_{}", words.join("_").to_lowercase()),
-        "summary": format!("`{}` of the plugin `{plugin}`", route.spec.handler),
-        "tags": ["plugins"],
-        "responses": { "default": { "description": "What the plugin answers" } },
-        "x-plexichat-plugin": plugin,
-    });
-    let named = route.address.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let parameters: Vec<Value> = named
-        .map(|name| {
-            let name = name.trim_end_matches("...");
-            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" }, "example": name })
-        })
-        .collect();
-    if !parameters.is_empty() {
-        operation["parameters"] = json!(parameters);
-    }
-    if ["POST", "PUT"].contains(&route.spec.method) {
-        let media = json!({ "schema": {}, "example": {} });
-        operation["requestBody"] = json!({ "content": { "application/json": media } });
-    }
-    let needs = plugin_routes::needs(route.spec.auth);
-    if let Some(scope) = needs.scope() {
-        operation["security"] = json!([{ SECURITY_SCHEME: [scope.as_str()] }, { SESSION_SCHEME: [] }]);
-    }
-    operation
 }
 
 fn document(bundle: &BundleInfo, table: fn() -> Vec<Route>) -> OpenApi {
@@ -155,6 +116,8 @@ pub(crate) fn text(description: &str) -> Documented {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn written() -> Value {

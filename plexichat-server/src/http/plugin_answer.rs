@@ -15,7 +15,7 @@ use plexichat::guard::{CallError, GuardedAnswer, GuardedBody, GuardedStream};
 use plexichat::id::PluginName;
 use tokio::sync::watch;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, Finding};
 use crate::stop::stopped;
 
 /// How long calls and streams may go on once the server begins to stop.
@@ -135,7 +135,11 @@ fn refused(plugin: &PluginName, error: &PluginError) -> ApiError {
     let kind = error.kind();
     let status = StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let told = match kind {
-        ErrorKind::Input => ApiError::new(status, kind.code(), error.to_string()),
+        ErrorKind::Input if error.problems().is_empty() => ApiError::new(status, kind.code(), error.to_string()),
+        ErrorKind::Input => {
+            let details = error.problems().iter().cloned().map(Finding::from).collect();
+            ApiError::invalid(error.message(), details)
+        }
         ErrorKind::NotFound => ApiError::new(status, kind.code(), "there is nothing at this address"),
         ErrorKind::Permission => ApiError::new(status, kind.code(), "this may not be done"),
         ErrorKind::Internal => failed(plugin),

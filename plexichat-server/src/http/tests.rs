@@ -25,6 +25,7 @@ use crate::store::{Act, Role, Scope, Store};
 mod files;
 mod people;
 mod plugin_routes;
+mod typed_routes;
 mod walk;
 
 struct Fixture {

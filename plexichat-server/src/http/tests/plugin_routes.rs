@@ -45,7 +45,7 @@ impl Drop for Streaming {
 #[plexichat::role]
 impl Interface for Subject {
     fn register_routes(routes: Routes<Self>) -> Routes<Self> {
-        let answers = |name: &'static str| move |_, _| async move { Ok(RouteAnswer::text(200, name)) };
+        let answers = |name: &'static str| move |_, _: RouteCall| async move { Ok(RouteAnswer::text(200, name)) };
         routes
             .get("/public", Auth::Public, answers("public"))
             .post("/user", Auth::User, answers("user"))
@@ -57,22 +57,31 @@ impl Interface for Subject {
             .get("/fixture/v1/{rest...}", Auth::Public, |_, call: RouteCall| async move {
                 Ok(RouteAnswer::text(200, call.parameter("rest").unwrap_or_default()))
             })
-            .post("/mirror/{word}", Auth::User, |_, call| async move { mirror(&call) })
+            .post("/mirror/{word}", Auth::User, |_, call: RouteCall| async move { mirror(&call) })
             .body_up_to(10)
-            .get("/answers", Auth::Public, |_, _| async move {
+            .get("/answers", Auth::Public, |_, _: RouteCall| async move {
                 let answer = RouteAnswer::text(418, "short and stout").header("set-cookie", "a=b");
                 Ok(answer.header("content-security-policy", "*").header("x-own", "mine"))
             })
-            .get("/refuses", Auth::Public, |_, _| async move { Err(PluginError::input("that does not go")) })
-            .get("/fails", Auth::Public, |_, _| async move { Err(PluginError::internal("hunter2")) })
-            .get("/panics", Auth::Public, |_, _| async move { panic!("hunter2") })
-            .get("/hangs", Auth::Public, |_, _| std::future::pending())
+            .get("/refuses", Auth::Public, |_, _: RouteCall| async move {
+                Err::<RouteAnswer, _>(PluginError::input("that does not go"))
+            })
+            .get("/fails", Auth::Public, |_, _: RouteCall| async move {
+                Err::<RouteAnswer, _>(PluginError::internal("hunter2"))
+            })
+            .get("/panics", Auth::Public, |_, _: RouteCall| async move {
+                if true {
+                    panic!("hunter2");
+                }
+                Ok(())
+            })
+            .get("/hangs", Auth::Public, |_, _: RouteCall| std::future::pending::<Result<RouteAnswer>>())
             .within(Duration::from_millis(50))
-            .get("/breaks", Auth::Public, |_, _| async move {
+            .get("/breaks", Auth::Public, |_, _: RouteCall| async move {
                 let pieces = [Ok(b"begun".to_vec()), Err(PluginError::internal("broken"))];
                 Ok(RouteAnswer::stream(200, "text/plain", stream::iter(pieces)))
             })
-            .get("/goes-on", Auth::Public, |_, _| async move {
+            .get("/goes-on", Auth::Public, |_, _: RouteCall| async move {
                 STREAMING.store(true, Ordering::SeqCst);
                 let (streaming, first) = (Streaming, stream::iter([Ok(b"first".to_vec())]));
                 let rest = stream::pending().map(move |never: std::convert::Infallible| {
@@ -130,6 +139,17 @@ async fn ask(
     body: &str,
 ) -> axum::response::Response {
     let path = if path.starts_with("/fixture") { path.to_owned() } else { format!("{BELOW}{path}") };
+    ask_at(fixture, method, &path, head, body).await
+}
+
+/// Asks at a whole address.
+pub(super) async fn ask_at(
+    fixture: &Fixture,
+    method: &str,
+    path: &str,
+    head: &[(&str, &str)],
+    body: &str,
+) -> axum::response::Response {
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, "here");
     for (name, value) in head {
         request = request.header(*name, *value);
@@ -138,7 +158,7 @@ async fn ask(
     fixture.service.clone().oneshot(request).await.unwrap()
 }
 
-async fn text(response: axum::response::Response) -> (u16, String) {
+pub(super) async fn text(response: axum::response::Response) -> (u16, String) {
     let status = response.status().as_u16();
     let body = axum::body::to_bytes(response.into_body(), 100_000).await.unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap())
