@@ -157,6 +157,13 @@ pub struct RunStep {
     pub at: Time,
 }
 
+impl RunStep {
+    /// A step; hosts and their stores make these.
+    pub fn new(name: String, status: String, detail: Value, at: Time) -> Self {
+        Self { name, status, detail, at }
+    }
+}
+
 /// What the host does for a run.
 #[async_trait]
 pub trait RunPort: Send + Sync + 'static {

@@ -47,7 +47,7 @@ pub(crate) async fn run(store: Store, pipeline: Arc<Pipeline>, mut stopping: wat
 
 /// How long until the next post is due.
 async fn pause(store: &Store) -> Duration {
-    match store.next_due().await {
+    match store.next_scheduled().await {
         Ok(None) => SLEEP_MAX,
         Ok(Some(due)) => {
             let micros = due.as_micros().saturating_sub(Time::now().as_micros());
@@ -140,7 +140,7 @@ mod tests {
         for (text, due_at) in [("third", 30), ("first", 10), ("later", 1_000), ("second", 20)] {
             schedule(&bench, room, text, due_at).await.unwrap();
         }
-        assert_eq!(bench.store.next_due().await, Ok(Some(Time::from_micros(10))));
+        assert_eq!(bench.store.next_scheduled().await, Ok(Some(Time::from_micros(10))));
         for _ in 0..2 {
             assert_eq!(round(&bench.store, &bench.pipeline, Time::from_micros(100)).await, Ok(true));
             assert_eq!(texts(&bench, room).await, ["first", "second", "third"]);

@@ -144,7 +144,7 @@ async fn serve(
             http: Arc::new(egress),
             sockets: Arc::new(sockets),
             files: Arc::new(directories),
-            automations: Arc::new(plexichat::store::memory::MemoryStore::new()),
+            automations: Arc::new(store.clone()),
             admin: admin.clone(),
             node: "main".to_owned(),
             clock: Arc::new(SystemClock),

@@ -56,7 +56,7 @@ impl Fixture {
             http: Arc::new(Egress::new(Default::default()).unwrap()),
             sockets: Arc::new(crate::egress::socket::SocketEgress::new(Default::default())),
             files: Arc::new(crate::directories::Directories::new(Default::default())),
-            automations: Arc::new(plexichat::store::memory::MemoryStore::new()),
+            automations: Arc::new(store.clone()),
             admin: Arc::new(crate::overview::ServerAdmin::default()),
             node: "main".to_owned(),
             clock: Arc::new(SystemClock),

@@ -30,6 +30,6 @@ pub use scheduled::{DAYS_AHEAD_MAX, Due, NewScheduled, ScheduleError, Scheduled,
 pub use search::{Hit, InvalidWords, Piece, SearchError, SearchPage, SearchQuery, Words};
 pub use sqlite::{
     Anchor, Audit, AuditFinding, AuditQuery, AuditReport, AuditRow, Broken, DatabaseFacts, FileRow, InvalidAnchor,
-    OpenError, Rotation, Store, check_file, database_facts, snapshot, verify_audit_file,
+    OpenError, Replayed, Rotation, Store, TriggerCount, check_file, database_facts, snapshot, verify_audit_file,
 };
 pub use usage::{UsageBy, UsageFilter, UsageGroup, UsageRow, UsageSum};

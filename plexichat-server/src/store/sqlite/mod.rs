@@ -7,6 +7,7 @@ mod ai;
 mod alter;
 mod approvals;
 mod audit;
+mod automation;
 mod chain;
 mod changes;
 mod completion;
@@ -51,6 +52,7 @@ pub use open::OpenError;
 
 use access::Remembered;
 pub use audit::Audit;
+pub use automation::{Replayed, TriggerCount};
 pub use chain::{Anchor, AuditFinding, AuditQuery, AuditReport, AuditRow, InvalidAnchor, verify_audit_file};
 use changes::Tx;
 use readers::Readers;

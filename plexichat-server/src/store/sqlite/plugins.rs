@@ -8,8 +8,8 @@ use plexichat::store::{PluginData, PluginRecord, PluginStore, StoreError};
 use rusqlite::OptionalExtension;
 use serde_json::Value;
 
-use super::Store;
 use super::values::{bound, count, json};
+use super::{Store, automation};
 
 #[async_trait]
 impl PluginStore for Store {
@@ -43,6 +43,7 @@ impl PluginStore for Store {
             connection.prepare_cached("DELETE FROM plugins WHERE name = ?1")?.execute([name.as_str()])?;
             if data == PluginData::Remove {
                 connection.prepare_cached("DELETE FROM plugin_storage WHERE plugin = ?1")?.execute([name.as_str()])?;
+                automation::remove_plugin(connection, &name)?;
             }
             Ok(Ok(()))
         })

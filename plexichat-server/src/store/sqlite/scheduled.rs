@@ -143,7 +143,7 @@ impl Store {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn next_due(&self) -> Result<Option<Time>, StoreError> {
+    pub async fn next_scheduled(&self) -> Result<Option<Time>, StoreError> {
         self.read(|connection| {
             connection
                 .prepare_cached("SELECT due_at FROM scheduled WHERE state = 'waiting' ORDER BY due_at LIMIT 1")?

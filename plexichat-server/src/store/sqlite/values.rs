@@ -36,6 +36,11 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Time> {
     row.get(column).map(Time::from_micros)
 }
 
+/// The same where there may be none.
+pub(super) fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Time>> {
+    row.get::<_, Option<i64>>(column).map(|time| time.map(Time::from_micros))
+}
+
 /// SQLite's integers have a sign; what is counted here never comes near its limit.
 pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|count| count.max(0) as u64)
@@ -64,6 +69,14 @@ pub(super) fn optional_word<T: DeserializeOwned>(row: &Row<'_>, column: usize) -
 /// JSON as a value.
 pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| unreadable(column, error))
+}
+
+/// The same where there may be none.
+pub(super) fn optional_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    if row.get_ref(column)? == ValueRef::Null {
+        return Ok(None);
+    }
+    json(row, column).map(Some)
 }
 
 fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {

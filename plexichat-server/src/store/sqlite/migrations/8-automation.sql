@@ -13,7 +13,8 @@ CREATE TABLE triggers (
 CREATE INDEX triggers_by_time ON triggers (next_at, plugin) WHERE next_at IS NOT NULL;
 
 -- Runs of workflows. `due_at` is when an attempt may begin (queued, waiting) or its lease ends (running); nothing for what has ended
--- or waits to be woken. `fence` goes up with every attempt that is begun: what an older one says does not count.
+-- or waits to be woken. `fence` goes up with every attempt that is begun: what an older one says does not count. `signals` is what
+-- woke it, the oldest first, as a JSON array; `signal_taken` says that the attempt which runs was given the first of them.
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -30,8 +31,7 @@ CREATE TABLE runs (
     cause TEXT NOT NULL,
     input TEXT NOT NULL,
     kept TEXT,
-    signal TEXT,
-    signal_number INTEGER NOT NULL DEFAULT 0,
+    signals TEXT,
     signal_taken INTEGER NOT NULL DEFAULT 0,
     output TEXT,
     error TEXT,
@@ -45,10 +45,16 @@ CREATE TABLE runs (
     busy_ms INTEGER NOT NULL DEFAULT 0,
     UNIQUE (plugin, key)
 );
-CREATE INDEX runs_by_due ON runs (due_at) WHERE due_at IS NOT NULL;
+-- What is claimed and waited for: it has all that is asked of a row before it is taken, and nothing of what has ended.
+CREATE INDEX runs_by_due ON runs (due_at, number, plugin, trigger, node) WHERE due_at IS NOT NULL;
+CREATE INDEX runs_running ON runs (plugin, trigger, due_at) WHERE state = 'running';
 CREATE INDEX runs_open ON runs (plugin, trigger, number) WHERE ended_at IS NULL;
+CREATE INDEX runs_duplicates ON runs (plugin, trigger, duplicate_of) WHERE duplicate_of IS NOT NULL AND ended_at IS NULL;
+-- What is looked at and counted.
 CREATE INDEX runs_by_state ON runs (state, id);
-CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX runs_by_plugin ON runs (plugin, id);
+CREATE INDEX runs_by_trigger ON runs (plugin, trigger, state);
+CREATE INDEX runs_ended ON runs (ended_at, state) WHERE ended_at IS NOT NULL;
 
 -- What a run did, for whoever looks at it later.
 CREATE TABLE run_steps (
