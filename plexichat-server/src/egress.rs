@@ -84,6 +84,7 @@ impl Road {
         let fallback = Reach::default();
         let reach = self.reach.get(plugin).unwrap_or(&fallback);
         let client = if reach.private_network { &self.private } else { &self.public };
+        let redirects = request.redirects;
         let mut hop = Hop::of(request)?;
         for _ in 0..=REDIRECTS_MAX {
             check(reach, &hop.url, self.is_public).map_err(|reason| refused(plugin, &hop.url, &reason))?;
@@ -94,7 +95,7 @@ impl Road {
                 .send()
                 .await;
             let response = sent.map_err(|error| failed(plugin, &hop.url, error))?;
-            match hop.next(&response) {
+            match hop.next(&response).filter(|_| redirects) {
                 Some(next) => hop = next?,
                 None => return Ok((hop.url, response)),
             }

@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::id::{MessageId, PluginName, RoomId};
 use crate::message::{Actor, StoredRow};
 use crate::permission::Permission;
-use crate::plugin::interface::Caller;
 
 /// Posts messages as the plugin.
 #[derive(Clone)]
@@ -105,19 +104,16 @@ impl Chat {
         self.port.room_named(name).await
     }
 
-    /// Whether whoever called may post in a room themselves: ask before the plugin posts there for them. Not where there is no
-    /// such room, and never for nobody.
+    /// Whether somebody may post in a room themselves: ask before the plugin posts there for them. Not where there is no such
+    /// room.
     ///
     /// # Errors
     /// `Permission` without the grant, `Transient` where the store is not available.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub async fn may_post(&self, caller: &Caller, room_id: RoomId) -> Result<bool> {
+    pub async fn may_post(&self, actor: &Actor, room_id: RoomId) -> Result<bool> {
         self.scope.check(Permission::PostMessages, "may_post")?;
-        match caller.actor() {
-            Some(actor) => self.port.may_post(actor, room_id).await,
-            None => Ok(false),
-        }
+        self.port.may_post(actor, room_id).await
     }
 }

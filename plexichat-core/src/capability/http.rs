@@ -42,6 +42,8 @@ pub struct HttpRequest {
     pub body: Vec<u8>,
     /// How long it may take altogether; for a response that is read piece by piece, until its head is there.
     pub timeout: Duration,
+    /// Whether a redirect is followed; one that is not is the response.
+    pub redirects: bool,
 }
 
 /// A response, read whole.
@@ -94,6 +96,7 @@ impl HttpClient {
                 headers: Vec::new(),
                 body: Vec::new(),
                 timeout: HTTP_TIMEOUT,
+                redirects: true,
             }),
         }
     }
@@ -149,6 +152,14 @@ impl RequestBuilder {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Ok(request) = &mut self.request {
             request.timeout = timeout;
+        }
+        self
+    }
+
+    /// Takes a redirect as the response, and does not go where it leads.
+    pub fn without_redirects(mut self) -> Self {
+        if let Ok(request) = &mut self.request {
+            request.redirects = false;
         }
         self
     }

@@ -84,7 +84,7 @@ fn plugin() -> PluginName {
 async fn send(egress: &Egress, url: &str, headers: &[(&str, &str)]) -> Result<HttpResponse> {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let timeout = Duration::from_secs(5);
-    let request = HttpRequest { method: "GET".into(), url: url.into(), headers, body: Vec::new(), timeout };
+    let request = HttpRequest { method: "GET".into(), url: url.into(), headers, body: Vec::new(), timeout, redirects: true };
     egress.send(&plugin(), request).await
 }
 
@@ -120,6 +120,14 @@ async fn a_redirect_is_checked_like_the_first_address() {
     assert!(error.to_string().contains("127.0.0.2"), "{error}");
 }
 
+#[tokio::test]
+async fn a_redirect_is_the_answer_where_it_is_not_to_be_followed() {
+    let port = serve(Router::new().route("/", get(|| async { Redirect::temporary("/elsewhere") }))).await;
+    let stays = HttpRequest { redirects: false, ..request(&format!("http://127.0.0.1:{port}/")) };
+    let response = everywhere().send(&plugin(), stays).await.unwrap();
+    assert_eq!((response.status, response.header("location")), (307, Some("/elsewhere")));
+}
+
 #[test]
 fn a_redirect_from_a_public_to_a_private_address_is_refused() {
     let request = HttpRequest {
@@ -128,6 +136,7 @@ fn a_redirect_from_a_public_to_a_private_address_is_refused() {
         headers: vec![("authorization".into(), "Bearer x".into()), ("content-type".into(), "text/plain".into())],
         body: b"body".to_vec(),
         timeout: Duration::from_secs(1),
+        redirects: true,
     };
     let first = Hop::of(request).unwrap();
     let next = first.redirected(StatusCode::FOUND, first.url.join("https://169.254.169.254/latest").unwrap()).unwrap();
@@ -213,7 +222,7 @@ async fn an_answer_is_bounded_in_size_and_time() {
     assert!(error.to_string().contains("more than 8388608 bytes"), "{error}");
     let url = format!("http://127.0.0.1:{port}/hangs");
     let timeout = Duration::from_millis(100);
-    let request = HttpRequest { method: "GET".into(), url, headers: Vec::new(), body: Vec::new(), timeout };
+    let request = HttpRequest { method: "GET".into(), url, headers: Vec::new(), body: Vec::new(), timeout, redirects: true };
     let error = everywhere().send(&plugin(), request).await.unwrap_err();
     assert!(error.to_string().contains("within 100 ms"), "{error}");
 }
@@ -230,7 +239,7 @@ async fn headers_go_out_and_errors_do_not_repeat_them() {
 
 fn request(url: &str) -> HttpRequest {
     let timeout = Duration::from_secs(5);
-    HttpRequest { method: "GET".into(), url: url.into(), headers: Vec::new(), body: Vec::new(), timeout }
+    HttpRequest { method: "GET".into(), url: url.into(), headers: Vec::new(), body: Vec::new(), timeout, redirects: true }
 }
 
 /// What a plugin's own thread is like: it has no I/O of its own.
