@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::asset::Asset;
 use crate::capability::Scope;
 use crate::capability::admin::{Admin, AdminPort};
 use crate::capability::ai::{Ai, AiPort};
+use crate::capability::assets::Assets;
 use crate::capability::cache::Cache;
 use crate::capability::chat::{Chat, ChatPort};
 use crate::capability::clock::Clock;
@@ -17,6 +19,7 @@ use crate::capability::http::{HttpClient, HttpPort};
 use crate::capability::sockets::{SocketPort, Sockets};
 use crate::capability::storage::{Storage, StoragePort};
 use crate::capability::tasks::{TaskPort, Tasks};
+use crate::capability::texts::TextPort;
 use crate::capability::tools::{ToolPort, Tools};
 use crate::capability::triggers::{TriggerBook, TriggerPort};
 use crate::capability::users::{UserPort, Users};
@@ -24,6 +27,7 @@ use crate::error::{PluginError, Result};
 use crate::id::PluginName;
 use crate::message::Time;
 use crate::permission::{AdminAccess, AiAccess, FileSystemRead, Has, NetworkAccess, PostMessages, UserDataAccess};
+use crate::text::Text;
 
 /// What the host fills in for one instance of a plugin.
 #[derive(Clone)]
@@ -45,6 +49,9 @@ pub struct Services {
     pub triggers: Arc<dyn TriggerPort>,
     pub tools: Arc<dyn ToolPort>,
     pub admin: Arc<dyn AdminPort>,
+    /// The files that the descriptor embeds.
+    pub assets: &'static [Asset],
+    pub texts: Arc<dyn TextPort>,
     pub public_url: Option<String>,
 }
 
@@ -85,6 +92,21 @@ impl<P> Context<P> {
     /// A bounded map with expiry that dies with the instance.
     pub fn cache(&self) -> Cache {
         self.cache.clone()
+    }
+
+    /// The files that the plugin's crate embeds.
+    pub fn assets(&self) -> Assets {
+        Assets::new(self.services.assets)
+    }
+
+    /// A text in the language that somebody reads: `language` is one such as `de`, or all that they read, as `Accept-Language`
+    /// writes it. What that language lacks is in English.
+    ///
+    /// ```ignore
+    /// self.ctx.text(&interaction.language, &t!("files", count = 3)) // `3 files`, `3 Dateien`
+    /// ```
+    pub fn text(&self, language: &str, text: &Text) -> String {
+        self.services.texts.text(language, text)
     }
 
     /// The time of day.

@@ -27,6 +27,7 @@ use crate::routes::RouteTable;
 use crate::settings::Settings;
 use crate::store::PluginStore;
 use crate::toolbox::Toolbox;
+use crate::translate::Translator;
 
 /// What a host runs on.
 pub struct Ports {
@@ -85,6 +86,8 @@ pub struct Host {
     pub automations: Arc<Automations>,
     /// The routes of linked plugins.
     pub routes: Arc<RouteTable>,
+    /// Says plugins' texts in the language that is read.
+    pub texts: Arc<Translator>,
     plugins: Arc<ArcSwap<Snapshot>>,
 }
 
@@ -94,6 +97,7 @@ impl Host {
     pub fn new(catalog: Catalog, settings: Settings, limits: Limits, ports: Ports) -> Self {
         let plugins = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let routes = Arc::new(RouteTable::new(catalog.plugins()));
+        let texts = Arc::new(Translator::new(catalog.plugins()));
         let bus = Bus::new(plugins.clone());
         let pipeline = Arc::new(Pipeline::new(Parts {
             plugins: plugins.clone(),
@@ -152,7 +156,7 @@ impl Host {
         });
         let dispatcher = Dispatcher::new(plugins.clone(), bus.clone(), pipeline.clone());
         let dispatcher = Arc::new(dispatcher.with_assistants(assistants.clone()));
-        Self { pipeline, manager, dispatcher, bus, broker, assistants, automations, routes, plugins }
+        Self { pipeline, manager, dispatcher, bus, broker, assistants, automations, routes, texts, plugins }
     }
 
     /// A plugin, if it runs now.

@@ -80,6 +80,8 @@ pub mod text;
 pub mod tool;
 #[cfg(feature = "host")]
 pub mod toolbox;
+#[cfg(feature = "host")]
+pub mod translate;
 pub mod trigger;
 #[cfg(feature = "host")]
 pub mod watchdog;

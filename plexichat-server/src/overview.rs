@@ -1,54 +1,61 @@
 //! The server as plugins see it that may look at it as an administrator does. Knows no plugin.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
-use metrics_exporter_prometheus::PrometheusHandle;
 use plexichat::capability::admin::{AdminPort, Metric, PluginStatus, ServerStatus};
 use plexichat::error::{PluginError, Result};
-use plexichat::host::Host;
 use plexichat::message::Time;
 use plexichat::plugin::Health;
 
-/// Tells of the server, once it is there.
-#[derive(Default)]
-pub(crate) struct ServerAdmin(OnceLock<Running>);
+use crate::http::App;
 
-struct Running {
-    host: Host,
-    metrics: PrometheusHandle,
-    version: String,
+/// Tells of the server, once it is there.
+pub(crate) struct ServerAdmin {
+    /// Not its own: the server has the host, the host its plugins, and they have this.
+    app: OnceLock<Weak<App>>,
     started_at: Time,
+}
+
+impl Default for ServerAdmin {
+    fn default() -> Self {
+        Self { app: OnceLock::new(), started_at: Time::now() }
+    }
 }
 
 impl ServerAdmin {
     /// The server is put together.
-    pub(crate) fn set(&self, host: Host, metrics: PrometheusHandle, version: String) {
+    pub(crate) fn set(&self, app: &Arc<App>) {
         // A second call changes nothing: there is one server.
-        let _ = self.0.set(Running { host, metrics, version, started_at: Time::now() });
+        let _ = self.app.set(Arc::downgrade(app));
     }
 
-    fn running(&self) -> Result<&Running> {
-        self.0.get().ok_or_else(|| PluginError::transient("the server is still starting"))
+    fn app(&self) -> Result<Arc<App>> {
+        let app = self.app.get().ok_or_else(|| PluginError::transient("the server is still starting"))?;
+        app.upgrade().ok_or_else(|| PluginError::transient("the server has stopped"))
     }
 }
 
 #[async_trait]
 impl AdminPort for ServerAdmin {
     async fn status(&self) -> Result<ServerStatus> {
-        let Running { host, version, started_at, .. } = self.running()?;
-        let plugins = host.manager.list().into_iter().filter(|plugin| plugin.state.as_str() != "linked");
+        let app = self.app()?;
+        let plugins = app.host.manager.list().into_iter().filter(|plugin| plugin.state.as_str() != "linked");
         let plugins = plugins.map(|plugin| PluginStatus {
             name: plugin.name.to_string(),
             state: plugin.state.as_str().to_owned(),
             health: plugin.health.as_ref().map_or("", said).to_owned(),
         });
-        Ok(ServerStatus { version: version.clone(), started_at: *started_at, ready: true, plugins: plugins.collect() })
+        Ok(ServerStatus {
+            version: app.bundle.version.clone(),
+            started_at: self.started_at,
+            plugins: plugins.collect(),
+            ready: app.hindrances().await.is_empty(),
+        })
     }
 
     async fn metrics(&self) -> Result<Vec<Metric>> {
-        let Running { metrics, .. } = self.running()?;
-        Ok(metrics.render().lines().filter_map(read).collect())
+        Ok(self.app()?.counters().lines().filter_map(read).collect())
     }
 }
 

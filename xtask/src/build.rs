@@ -9,7 +9,7 @@ use toml_edit::DocumentMut;
 use crate::failure::{Explain, Failure, Result};
 use crate::selection::Selection;
 use crate::workspace::Workspace;
-use crate::{bundle_file, process};
+use crate::{bundle_file, embedded, process};
 
 /// What makes an executable static, and lets it have random numbers where there is no `/dev`.
 const STATIC_FLAGS: &[&str] = &["-Ctarget-feature=+crt-static", "--cfg", "getrandom_backend=\"linux_getrandom\""];
@@ -30,6 +30,7 @@ pub(crate) fn package(workspace: &Workspace, profile: &str, target: &str, select
 
 fn build(workspace: &Workspace, profile: &str, selection: &Selection, target: Option<&str>) -> Result<PathBuf> {
     let binary = workspace.binary()?;
+    embedded::notice_added(workspace)?;
     let mut cargo = process::cargo(&workspace.root);
     cargo.args(["build", "--bin", binary, "--profile", profile]).args(selection.cargo_arguments(workspace)?);
     if let Some(target) = target {

@@ -6,6 +6,7 @@ mod build;
 mod bundle_file;
 mod command;
 mod description;
+mod embedded;
 mod failure;
 mod manifest_edit;
 mod process;

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod ai;
+pub mod assets;
 pub mod cache;
 pub mod chat;
 pub mod clock;
@@ -11,6 +12,7 @@ pub mod http;
 pub mod sockets;
 pub mod storage;
 pub mod tasks;
+pub mod texts;
 pub mod tools;
 pub mod triggers;
 pub mod users;

@@ -23,6 +23,7 @@ use crate::isolation::tasks::GuardedTasks;
 use crate::message::{Actor, Origin};
 use crate::pipeline::Announcer;
 use crate::settings::{HookSettings, IsolationLevel};
+use crate::translate::Speech;
 
 /// How long calls that run may go on when the server stops, and how long a change of configuration waits for them before
 /// it is answered.
@@ -204,6 +205,8 @@ impl PluginManager {
             triggers: self.parts.triggers.clone(),
             tools: self.parts.tools.clone(),
             admin: self.parts.admin.clone(),
+            assets: descriptor.assets,
+            texts: Arc::new(Speech::of(descriptor.locales)),
             public_url: self.settings().server.public_url.clone(),
         };
         let timeout = settings.timeouts.initialize;

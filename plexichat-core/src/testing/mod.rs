@@ -30,6 +30,7 @@ pub use frames::{SeenReply, SeenStep};
 pub use host::TestHost;
 pub use replies::Heard;
 pub use running::{RunningPlugin, Typed};
+pub use server::TestServer;
 
 /// What a test returns.
 pub type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -56,6 +56,7 @@ pub struct RunningPlugin<P> {
     http: Arc<RecordingHttp>,
     sockets: Arc<RecordingSockets>,
     disk: Arc<TestDisk>,
+    server: Arc<TestServer>,
     ends: Arc<Ends>,
     room: RoomId,
     people: Mutex<Vec<Actor>>,
@@ -67,6 +68,7 @@ impl<P: Registered> RunningPlugin<P> {
     pub(super) async fn start(parts: Parts, name: PluginName) -> TestResult<Self> {
         let Parts { catalog, settings, store, bench, http, sockets, disk } = parts;
         let ends = Arc::new(Ends::default());
+        let server = TestServer::new(&bench.clock);
         let ports = Ports {
             plugins: store.clone(),
             messages: store.clone(),
@@ -80,7 +82,7 @@ impl<P: Registered> RunningPlugin<P> {
             questions: store.clone(),
             pictures: store.clone(),
             automations: store.clone(),
-            admin: Arc::new(TestServer(bench.clock.clone())),
+            admin: server.clone(),
             node: "test".to_owned(),
             clock: bench.clock.clone(),
             fanout: ends.clone(),
@@ -90,8 +92,21 @@ impl<P: Registered> RunningPlugin<P> {
         let worker = tokio::spawn(ends.clone().tell(Dispatcher::clone(&host.dispatcher).with_retry(RETRY)));
         let room = store.create_room();
         let people = Mutex::default();
-        let running =
-            Self { name, host, store, bench, http, sockets, disk, ends, room, people, worker, plugin: PhantomData };
+        let running = Self {
+            name,
+            host,
+            store,
+            bench,
+            http,
+            sockets,
+            disk,
+            server,
+            ends,
+            room,
+            people,
+            worker,
+            plugin: PhantomData,
+        };
         running.host.manager.start_all().await?;
         running.check_runs()?;
         Dispatcher::clone(&running.host.dispatcher).with_retry(RETRY).ask_again().await;
@@ -311,6 +326,11 @@ impl<P: Registered> RunningPlugin<P> {
     /// The files that it may read: change them as an operator would.
     pub fn disk(&self) -> &TestDisk {
         &self.disk
+    }
+
+    /// The server, as `ctx.admin()` sees it.
+    pub fn server(&self) -> &TestServer {
+        &self.server
     }
 
     /// The store, for another host to go on with.

@@ -156,7 +156,6 @@ async fn serve(
             outbox: Arc::new(outbox.clone()),
         },
     );
-    admin.set(host.clone(), metrics.clone(), version.clone());
     let clashes = http::clashes(&host.routes);
     if !clashes.is_empty() {
         return Err(Failure::of_problems(&clashes));
@@ -198,8 +197,10 @@ async fn serve(
         settings: live_settings,
         metrics: metrics.clone(),
         stopping: stopping.clone(),
+        shelf: Default::default(),
         document,
     });
+    admin.set(&app);
     let filing = tokio::spawn(files::upkeep(files, host.pipeline.clone(), {
         let mut stopping = stopping.clone();
         async move { stopped(&mut stopping).await }

@@ -12,6 +12,7 @@ use plexichat::pipeline::Announcer;
 use plexichat::settings::Settings;
 use tokio::sync::watch;
 
+use super::assets::Shelf;
 use super::bundle::BundleInfo;
 use super::cookie::SessionCookie;
 use super::edge::Edge;
@@ -46,6 +47,8 @@ pub(crate) struct App {
     pub(crate) metrics: PrometheusHandle,
     /// Turns true when the server begins to stop.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What was computed of the files that plugins embed.
+    pub(crate) shelf: Shelf,
     /// The OpenAPI document, written once.
     pub(crate) document: Bytes,
 }

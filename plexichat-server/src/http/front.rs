@@ -253,8 +253,8 @@ fn finish(
     }
     parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     parts.headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    parts.headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    // What a route serves of somebody else's may be shut in closer.
+    // What a route serves of somebody else's may be shut in closer, and shown in a frame of ours.
+    parts.headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
     parts.headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CONTENT_SECURITY));
     if https {
         parts.headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HTTPS_ONLY));

@@ -34,22 +34,41 @@ pub(crate) async fn live() -> Result<Shown<Well>, ApiError> {
     Ok(WELL)
 }
 
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Shown<Well>, ApiError> {
-    let mut findings = Vec::new();
-    let mut find = |pointer: &str, message: String| findings.push(Finding { pointer: pointer.to_owned(), message });
-    if *app.stopping.borrow() {
-        find("", "the server is stopping".to_owned());
-    }
-    if let Err(error) = app.store.check().await {
-        tracing::warn!(%error, "not ready");
-        find("/store", "the store cannot be used".to_owned());
-    }
-    let plugins = app.host.manager.snapshot();
-    for hook in HOOKS {
-        if let Some(plugin) = plugins.closed_by(hook) {
-            find(&format!("/plugins/{plugin}"), format!("its {} hook must have its say, and it cannot", hook.as_str()));
+impl App {
+    /// Why the server cannot serve; nothing where it can.
+    pub(crate) async fn hindrances(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut find = |pointer: &str, message: String| findings.push(Finding { pointer: pointer.to_owned(), message });
+        if *self.stopping.borrow() {
+            find("", "the server is stopping".to_owned());
         }
+        if let Err(error) = self.store.check().await {
+            tracing::warn!(%error, "not ready");
+            find("/store", "the store cannot be used".to_owned());
+        }
+        let plugins = self.host.manager.snapshot();
+        for hook in HOOKS {
+            if let Some(plugin) = plugins.closed_by(hook) {
+                let message = format!("its {} hook must have its say, and it cannot", hook.as_str());
+                find(&format!("/plugins/{plugin}"), message);
+            }
+        }
+        findings
     }
+
+    /// Every counter, as Prometheus reads them.
+    pub(crate) fn counters(&self) -> String {
+        for plugin in self.host.manager.list() {
+            count_plugin(plugin.name.to_string(), &plugin.counters);
+        }
+        let hooks = self.host.manager.snapshot().standing().counts();
+        hook_counters::count(&hooks);
+        self.metrics.render() + &hook_counters::seconds(&hooks)
+    }
+}
+
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Shown<Well>, ApiError> {
+    let findings = app.hindrances().await;
     if findings.is_empty() {
         return Ok(WELL);
     }
@@ -62,12 +81,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Shown<Well>, Ap
 pub(crate) struct Counters(String);
 
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Counters, ApiError> {
-    for plugin in app.host.manager.list() {
-        count_plugin(plugin.name.to_string(), &plugin.counters);
-    }
-    let hooks = app.host.manager.snapshot().standing().counts();
-    hook_counters::count(&hooks);
-    Ok(Counters(app.metrics.render() + &hook_counters::seconds(&hooks)))
+    Ok(Counters(app.counters()))
 }
 
 /// Copies what the guard counts by itself, without a look-up at each call.

@@ -4,6 +4,7 @@ pub(crate) mod accept;
 mod address;
 mod ai;
 mod app;
+mod assets;
 mod audit;
 mod auth;
 mod bundle;
@@ -59,7 +60,8 @@ pub(crate) use routes::clashes;
 /// The whole service: the table's routes, then those of plugins, each request and answer through [`front`].
 pub(crate) fn service(app: &Arc<App>) -> axum::Router {
     let front = axum::middleware::from_fn_with_state((app.edge.clone(), app.host.routes.clone()), front::front);
-    routes::router(app).fallback(plugin_routes::call).with_state(app.clone()).layer(front)
+    let ui = axum::Router::new().route(assets::ADDRESS, axum::routing::get(assets::serve));
+    routes::router(app).merge(ui).fallback(plugin_routes::call).with_state(app.clone()).layer(front)
 }
 
 #[cfg(test)]

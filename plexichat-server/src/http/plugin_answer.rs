@@ -34,6 +34,7 @@ const WITHHELD: &[HeaderName] = &[
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+    header::X_FRAME_OPTIONS,
 ];
 
 /// Pages that a plugin makes may load and do nothing in our name.

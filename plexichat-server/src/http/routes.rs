@@ -328,7 +328,9 @@ pub(crate) fn router(app: &Arc<App>) -> axum::Router<Arc<App>> {
 /// The addresses that both the table and a plugin have: the plugin's would never be reached.
 pub(crate) fn clashes(plugins: &RouteTable) -> Vec<Problem> {
     let table = table();
-    let ours = |address: &str| table.iter().any(|route| hides(route.path, address));
+    let files = std::iter::once(super::assets::ADDRESS);
+    let all: Vec<&str> = table.iter().map(|route| route.path).chain(files).collect();
+    let ours = |address: &str| all.iter().any(|path| hides(path, address));
     let clashes = plugins.routes().filter(|route| ours(&route.address));
     let told = clashes.map(|route| {
         let message = format!("the route `{route}` of plugin `{}` is the server's own address", route.plugin.name);
@@ -403,6 +405,8 @@ mod tests {
             ("/api/v1/rooms/{id}", "/api/v1/rooms/new", true),
             ("/api/v1/rooms/{id}", "/api/v1/rooms/{rest...}", true),
             ("/files/{*path}", "/files/a/{b}", true),
+            (super::super::assets::ADDRESS, "/ui/notes/page", true),
+            (super::super::assets::ADDRESS, "/ui", false),
             ("/api/v1/rooms/{id}", "/api/v1/rooms/{name}/x", false),
             ("/api/v1/rooms/{id}/x", "/api/v1/rooms/{name}", false),
             ("/api/v1/rooms/new", "/api/v1/rooms/{name}", false),

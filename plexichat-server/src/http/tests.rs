@@ -22,6 +22,7 @@ use crate::outbox::Outbox;
 use crate::ports::SystemClock;
 use crate::store::{Act, Role, Scope, Store};
 
+mod assets;
 mod files;
 mod people;
 mod plugin_routes;
@@ -91,6 +92,7 @@ impl Fixture {
             settings: watch::channel(Arc::new(Settings::default())).1,
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             stopping,
+            shelf: Default::default(),
         });
         Self { service: super::service(&app), app, stop, _directory: directory }
     }
