@@ -24,6 +24,8 @@ pub(crate) const EXPECTED: &[Descriptor] = &[
     plexichat_webhook::PLEXICHAT_PLUGIN,
     #[cfg(feature = "word-filter")]
     plexichat_word_filter::PLEXICHAT_PLUGIN,
+    #[cfg(feature = "workflow")]
+    plexichat_workflow::PLEXICHAT_PLUGIN,
 ];
 
 // Two plugins of one name, command, custom event or absolute route end the build here, both named.
