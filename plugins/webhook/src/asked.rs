@@ -178,6 +178,29 @@ pub(crate) struct OutgoingMade {
     pub hook: OutgoingView,
 }
 
+/// Every outgoing webhook, by name.
+#[plexichat::model]
+pub(crate) struct OutgoingList {
+    /// Each.
+    pub outgoing: Vec<OutgoingView>,
+}
+
+/// The deliveries of a webhook that are kept, the last one first.
+#[plexichat::model]
+pub(crate) struct DeliveryList {
+    /// Each.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// Which delivery of which webhook.
+#[plexichat::model]
+pub(crate) struct WhichDelivery {
+    /// The webhook.
+    pub id: String,
+    /// The delivery.
+    pub delivery: String,
+}
+
 /// What became of a delivery.
 #[plexichat::model]
 #[derive(Copy, PartialEq, Eq)]

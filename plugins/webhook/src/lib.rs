@@ -1,16 +1,21 @@
 //! Webhooks: into rooms, as Slack's, Grafana's and Alertmanager's programs post them, and out to other programs.
 //!
 //! Start with [`Webhook`], whose routes are the way in. `receive.rs` reads what is posted, with `slack.rs`, `alerts.rs`,
-//! `generic.rs` and `template.rs`; `incoming.rs` keeps the hooks.
+//! `generic.rs` and `template.rs`; `incoming.rs` keeps the hooks. The way out is a workflow: `outgoing.rs` keeps the hooks and their
+//! triggers, `compose.rs` writes what is sent, `deliver.rs` sends it, `log.rs` remembers it.
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod alerts;
 mod asked;
+mod compose;
 mod config;
+mod deliver;
 mod generic;
 mod incoming;
+mod log;
 mod mrkdwn;
+mod outgoing;
 mod receive;
 mod sign;
 mod slack;
@@ -21,13 +26,17 @@ use std::sync::Arc;
 
 use plexichat::capability::chat::WebhookAuthor;
 use plexichat::message::Actor;
-use plexichat::plugin::interface::{Created, FromCall, Json, Path, User};
+use plexichat::plugin::interface::{Created, FromCall, Json, Path, Status, User};
 use plexichat::prelude::*;
 
-use crate::asked::{IncomingAsked, IncomingList, IncomingMade};
+use crate::asked::{
+    DeliveryList, IncomingAsked, IncomingList, IncomingMade, OutgoingList, OutgoingMade, OutgoingView, Sent,
+    WhichDelivery,
+};
 pub use crate::asked::{OutgoingAsked, Reads, Writes};
 pub use crate::config::Config;
 use crate::incoming::{Book, Incoming};
+use crate::outgoing::{Outgoing, Shelf};
 use crate::receive::Refused;
 
 /// Where the plugin's routes are.
@@ -38,7 +47,7 @@ const CALLS_PER_MINUTE: u32 = 1_200;
 
 /// Posts what other programs send, and calls them for what happens here.
 #[plexichat::plugin(
-    provides(Interface),
+    provides(Interface, Automation),
     permissions(PostMessages, NetworkAccess, UserDataAccess),
     category = "integration",
     tags("webhooks", "slack", "grafana", "alertmanager")
@@ -47,6 +56,7 @@ pub struct Webhook {
     context: Context<Self>,
     config: Config,
     incoming: Book,
+    outgoing: Shelf,
 }
 
 impl Plugin for Webhook {
@@ -54,7 +64,9 @@ impl Plugin for Webhook {
 
     async fn initialize(context: Context<Self>, config: Config) -> Result<Self> {
         let incoming = Book(context.storage());
-        Ok(Self { context, config, incoming })
+        let outgoing = Shelf { storage: context.storage(), triggers: context.triggers() };
+        outgoing.settle(&config, context.now()).await?;
+        Ok(Self { context, config, incoming, outgoing })
     }
 }
 
@@ -73,6 +85,31 @@ impl Interface for Webhook {
             .post("/in/{id}/{token}", Auth::Public, Self::receive)
             .summary("Takes what other programs post")
             .rate(CALLS_PER_MINUTE)
+            .get("/outgoing", Auth::Admin, Self::list_outgoing)
+            .summary("Lists the webhooks of other programs that are called")
+            .post("/outgoing", Auth::Admin, Self::make_outgoing)
+            .summary("Has a webhook of another program called for events")
+            .delete("/outgoing/{id}", Auth::Admin, Self::delete_outgoing)
+            .summary("Has a webhook of another program called no more")
+            .post("/outgoing/{id}/enable", Auth::Admin, Self::enable_outgoing)
+            .summary("Has a webhook called again")
+            .post("/outgoing/{id}/disable", Auth::Admin, Self::disable_outgoing)
+            .summary("Has a webhook not called for a while")
+            .post("/outgoing/{id}/test", Auth::Admin, Self::test_outgoing)
+            .summary("Calls a webhook to see whether it answers")
+            .get("/outgoing/{id}/deliveries", Auth::Admin, Self::deliveries)
+            .summary("Lists what was sent to a webhook, and what it answered")
+            .post("/outgoing/{id}/deliveries/{delivery}/replay", Auth::Admin, Self::replay)
+            .summary("Sends a delivery again")
+    }
+}
+
+#[plexichat::role]
+impl Automation for Webhook {
+    // No `register_triggers`: each outgoing webhook has one of its own.
+
+    async fn execute_workflow(&self, run: WorkflowRun) -> Result<Outcome, WorkflowError> {
+        self.deliver(run).await
     }
 }
 
@@ -119,6 +156,64 @@ impl Webhook {
         self.check_reach(&self.incoming.get(&id).await?, user.actor()).await?;
         let (hook, token) = self.incoming.rotate(&id).await?;
         Ok(Json(self.made(&hook, &token, &base)))
+    }
+
+    async fn list_outgoing(self: Arc<Self>) -> Result<Json<OutgoingList>> {
+        let outgoing = self.outgoing.list().await?.iter().map(Outgoing::view).collect();
+        Ok(Json(OutgoingList { outgoing }))
+    }
+
+    async fn make_outgoing(self: Arc<Self>, Json(asked): Json<OutgoingAsked>) -> Result<Created<OutgoingMade>> {
+        let (hook, secret) = self.outgoing.make(&asked, &self.config, self.context.now()).await?;
+        Ok(Created(OutgoingMade { id: hook.id.clone(), secret, hook: hook.view() }))
+    }
+
+    async fn delete_outgoing(self: Arc<Self>, Path(id): Path<String>) -> Result<()> {
+        self.outgoing.remove(&id).await
+    }
+
+    async fn enable_outgoing(self: Arc<Self>, Path(id): Path<String>) -> Result<Json<OutgoingView>> {
+        Ok(Json(self.outgoing.enable(&id, &self.config).await?.view()))
+    }
+
+    async fn disable_outgoing(self: Arc<Self>, Path(id): Path<String>) -> Result<Json<OutgoingView>> {
+        Ok(Json(self.outgoing.disable(&id, None).await?.view()))
+    }
+
+    async fn test_outgoing(self: Arc<Self>, user: User, Path(id): Path<String>) -> Result<Status<202, Json<Sent>>> {
+        let event = json!({
+            "id": sign::random(16)?,
+            "type": "webhook_test",
+            "schema_version": 1,
+            "time": self.context.now(),
+            "actor": user.actor(),
+            "origin": "rest",
+            "cause_depth": 0,
+            "data": { "message": "this webhook works" },
+        });
+        Ok(Status(Json(self.send(&id, json!({ "event": event }), None).await?)))
+    }
+
+    async fn deliveries(self: Arc<Self>, Path(id): Path<String>) -> Result<Json<DeliveryList>> {
+        let hook = self.outgoing.get(&id).await?;
+        Ok(Json(DeliveryList { deliveries: self.log().list(&hook.id).await? }))
+    }
+
+    async fn replay(self: Arc<Self>, Path(which): Path<WhichDelivery>) -> Result<Status<202, Json<Sent>>> {
+        let hook = self.outgoing.get(&which.id).await?;
+        let event = self.log().event(&hook.id, &which.delivery).await?;
+        let input = json!({ "event": event, "delivery": which.delivery });
+        Ok(Status(Json(self.send(&hook.id, input, Some(which.delivery)).await?)))
+    }
+
+    /// Sends something to a webhook behind all that waits there.
+    async fn send(&self, id: &str, input: Value, delivery: Option<String>) -> Result<Sent> {
+        let hook = self.outgoing.get(id).await?;
+        if !hook.enabled {
+            return Err(PluginError::input(format!("the webhook `{}` is disabled: enable it first", hook.name)));
+        }
+        let run = self.context.triggers().start(&hook.trigger(), input, None).await?;
+        Ok(Sent { delivery: delivery.unwrap_or_else(|| run.to_string()) })
     }
 
     async fn receive(self: Arc<Self>, call: RouteCall) -> Result<RouteAnswer> {
