@@ -37,6 +37,7 @@ pub mod dispatch;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod fold;
 #[cfg(feature = "host")]
 pub mod guard;
 #[cfg(feature = "host")]

@@ -4,6 +4,7 @@
 mod error;
 mod request;
 mod response;
+pub mod service;
 mod shown;
 mod stream;
 

@@ -1,89 +1,12 @@
 //! What comes back: events of a stream, or a whole message, as deltas. Knows no request.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use futures_util::stream;
+use plexichat::ai::service::{AiService, AnswerReader};
 use plexichat::ai::{FinishReason, Usage};
-use plexichat::message::Time;
 use plexichat::prelude::*;
-use plexichat::sse::SseStream;
+use plexichat::sse::SseEvent;
 use serde::Deserialize;
-
-use crate::service::Service;
-
-/// The largest whole answer.
-const WHOLE_MAX: usize = 16 * 1024 * 1024;
-
-/// Sends the request; the answer streams once the service has taken it.
-pub(crate) async fn stream(service: Arc<Service>, body: Value, now: Time) -> Result<AiStream, AiError> {
-    let response = service.open("/v1/messages", &body, now).await?;
-    if response.header("content-type").is_some_and(|kind| kind.contains("json")) {
-        let whole = response.collect(WHOLE_MAX).await.map_err(|error| service.failed(service.unreachable(error)))?;
-        let message: Message = service.read(&whole)?;
-        service.worked();
-        let mut reader = Reader::default();
-        reader.take_message(message);
-        return Ok(AiStream::of(reader.ready));
-    }
-    let reading = Reading { events: SseStream::new(response), service, reader: Reader::default() };
-    Ok(AiStream::new(stream::unfold(reading, |mut reading| async {
-        let next = reading.next().await?;
-        Some((next, reading))
-    })))
-}
-
-/// An answer while it is read.
-struct Reading {
-    events: SseStream,
-    service: Arc<Service>,
-    reader: Reader,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Option<Result<AiDelta, AiError>> {
-        loop {
-            if let Some(delta) = self.reader.ready.pop_front() {
-                return Some(Ok(delta));
-            }
-            if self.reader.ended {
-                return None;
-            }
-            let taken = match self.events.next().await {
-                Ok(Some(event)) => self.take(&event.data),
-                Ok(None) => {
-                    self.reader.end();
-                    Ok(())
-                }
-                // It said that it was done before it hung up.
-                Err(_) if self.reader.finish.is_some() => {
-                    self.reader.end();
-                    Ok(())
-                }
-                Err(error) => Err(self.service.failed(self.service.unreachable(error))),
-            };
-            if let Err(error) = taken {
-                self.reader.ended = true;
-                return Some(Err(error));
-            }
-        }
-    }
-
-    fn take(&mut self, data: &str) -> Result<(), AiError> {
-        let nonsense = |error: serde_json::Error| {
-            let message = format!("Anthropic sent an event that is not what was expected: {error}");
-            self.service.failed(AiError::new(AiErrorKind::Protocol, self.service.stripped(&message)))
-        };
-        match serde_json::from_str(data).map_err(nonsense)? {
-            Event::Error { error } => return Err(self.service.told(&error)),
-            event => self.reader.take(event),
-        }
-        if self.reader.ended {
-            self.service.worked();
-        }
-        Ok(())
-    }
-}
 
 /// What the service tells, by its `type`. What a later version adds is passed over.
 #[derive(Deserialize)]
@@ -182,7 +105,7 @@ struct Tokens {
 
 /// Makes deltas of events.
 #[derive(Default)]
-struct Reader {
+pub(crate) struct Reader {
     ready: VecDeque<AiDelta>,
     /// The calls of tools, each with the index of its block, and whether any of its arguments came.
     calls: Vec<(u64, bool)>,
@@ -191,9 +114,10 @@ struct Reader {
     ended: bool,
 }
 
-impl Reader {
-    fn take(&mut self, event: Event) {
-        match event {
+impl AnswerReader for Reader {
+    fn take(&mut self, event: &SseEvent, service: &AiService) -> Result<(), AiError> {
+        match serde_json::from_str(&event.data).map_err(|error| nonsense(service, &error))? {
+            Event::Error { error } => return Err(service.told(&error)),
             Event::MessageStart { message } => self.tokens.add(message.usage),
             Event::ContentBlockStart { index, content_block } => self.begin(index, content_block),
             Event::ContentBlockDelta { index, delta } => self.go_on(index, delta),
@@ -203,20 +127,45 @@ impl Reader {
                 self.finish = delta.stop_reason.as_deref().map(finish).or(self.finish);
             }
             Event::MessageStop => self.end(),
-            Event::Error { .. } | Event::Other => {}
+            Event::Other => {}
         }
+        Ok(())
     }
 
-    fn take_message(&mut self, message: Message) {
+    fn take_whole(&mut self, answer: Value, service: &AiService) -> Result<(), AiError> {
+        let message: Message = serde_json::from_value(answer).map_err(|error| nonsense(service, &error))?;
         self.tokens.add(message.usage);
         self.finish = message.stop_reason.as_deref().map(finish);
         for (index, block) in (0..).zip(message.content) {
             self.begin(index, block);
             self.close(index);
         }
-        self.end();
+        Ok(())
     }
 
+    /// What it cost goes before the end.
+    fn end(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.ready.extend(self.tokens.usage().map(AiDelta::Usage));
+        self.ready.extend(self.finish.map(AiDelta::finish));
+    }
+
+    fn next(&mut self) -> Option<AiDelta> {
+        self.ready.pop_front()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+impl Reader {
     fn begin(&mut self, index: u64, block: Block) {
         match block {
             Block::Text { text } => self.text(text),
@@ -276,13 +225,6 @@ impl Reader {
             self.ready.push_back(AiDelta::ToolCall { index: place_of(place), id: None, name: None, arguments });
         }
     }
-
-    /// No more comes. What it cost goes before the end.
-    fn end(&mut self) {
-        self.ended = true;
-        self.ready.extend(self.tokens.usage().map(AiDelta::Usage));
-        self.ready.extend(self.finish.map(AiDelta::finish));
-    }
 }
 
 impl Tokens {
@@ -316,4 +258,8 @@ fn finish(reason: &str) -> FinishReason {
         "pause_turn" => FinishReason::Incomplete,
         _ => FinishReason::Stop,
     }
+}
+
+fn nonsense(service: &AiService, error: &serde_json::Error) -> AiError {
+    service.nonsense(&format!("Anthropic sent an event that is not what was expected: {error}"))
 }

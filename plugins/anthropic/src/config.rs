@@ -1,5 +1,7 @@
 //! The settings: how one gets in, which models are offered, how long an answer may be. Knows no request.
 
+pub use plexichat::ai::service::ExtraHeader;
+use plexichat::ai::service::{check_base_url, check_distinct, check_value};
 use plexichat::prelude::*;
 
 /// Settings of the Anthropic provider.
@@ -7,7 +9,7 @@ use plexichat::prelude::*;
 pub struct Config {
     /// Where the service is: everything before `/v1/messages`.
     #[serde(default = "default_base_url")]
-    #[garde(length(max = 2000), custom(check_base_url))]
+    #[garde(length(max = 2000), custom(check_address))]
     pub base_url: String,
     /// The key for the service.
     #[serde(default)]
@@ -33,17 +35,6 @@ pub struct Config {
     #[serde(default = "default_timeout")]
     #[garde(range(min = 1, max = 600))]
     pub timeout: u64,
-}
-
-/// A header that is sent along.
-#[plexichat::config]
-pub struct ExtraHeader {
-    /// Its name.
-    #[garde(length(min = 1, max = 100), custom(check_header))]
-    pub name: String,
-    /// Its value, which is shown nowhere.
-    #[garde(length(max = 4000), custom(check_value))]
-    pub value: Secret,
 }
 
 /// A model that is offered.
@@ -114,23 +105,15 @@ fn yes() -> bool {
     true
 }
 
-fn check_base_url(url: &str) -> std::result::Result<(), &'static str> {
-    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return Err("an address begins with `https://`, or `http://` for a service of your own network");
-    };
-    if rest.is_empty()
-        || rest.starts_with('/')
-        || url.chars().any(|letter| letter.is_whitespace() || "#?".contains(letter))
-    {
+fn check_address(url: &str) -> std::result::Result<(), &'static str> {
+    check_base_url(url)?;
+    if url.contains('?') {
         return Err("this is no address; write it like `https://api.anthropic.com`");
     }
-    if rest.split('/').next().is_some_and(|host| host.contains('@')) {
-        return Err("a key in the address would be logged; put it into `api_key`");
+    match ["/v1", "/messages"].iter().any(|end| url.trim_end_matches('/').ends_with(end)) {
+        true => Err("leave `/v1/messages` away: it is added"),
+        false => Ok(()),
     }
-    if ["/v1", "/messages"].iter().any(|end| url.trim_end_matches('/').ends_with(end)) {
-        return Err("leave `/v1/messages` away: it is added");
-    }
-    Ok(())
 }
 
 fn check_version(version: &str) -> std::result::Result<(), &'static str> {
@@ -140,26 +123,6 @@ fn check_version(version: &str) -> std::result::Result<(), &'static str> {
     }
 }
 
-fn check_header(name: &str) -> std::result::Result<(), &'static str> {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    match name.bytes().all(is_part) {
-        true => Ok(()),
-        false => Err("a header's name has letters, digits and `-`"),
-    }
-}
-
-fn check_value(value: &Secret) -> std::result::Result<(), &'static str> {
-    match value.expose().chars().any(char::is_control) {
-        true => Err("it has a line end, or another character that a header cannot have"),
-        false => Ok(()),
-    }
-}
-
 fn check_models(models: &[ListedModel]) -> std::result::Result<(), &'static str> {
-    let mut ids: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
-    ids.sort_unstable();
-    match ids.windows(2).any(|pair| pair[0] == pair[1]) {
-        true => Err("two models have the same `id`"),
-        false => Ok(()),
-    }
+    check_distinct(models.iter().map(|model| model.id.as_str()))
 }

@@ -2,30 +2,28 @@
 
 use std::time::Duration;
 
+use plexichat::ai::service::Failure;
 use plexichat::capability::http::HttpResponse;
 use plexichat::message::Time;
 use plexichat::prelude::*;
 
-/// How much of what the service says is passed on, in characters.
-const SAID_MAX: usize = 500;
-
-/// The failure behind a status that is no success. `strip` takes keys out.
-pub(crate) fn refused(response: &HttpResponse, now: Time, strip: &dyn Fn(&str) -> String) -> AiError {
+/// The failure behind a status that is no success.
+pub(crate) fn refused(response: &HttpResponse, now: Time) -> Failure {
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-    of(&body, Some(response.status), response.retry_after(now), strip)
+    of(&body, Some(response.status), response.retry_after(now))
 }
 
 /// The failure that the service tells in the middle of a stream.
-pub(crate) fn told(error: &Value, strip: &dyn Fn(&str) -> String) -> AiError {
-    of(error, None, None, strip)
+pub(crate) fn told(error: &Value) -> Failure {
+    of(error, None, None)
 }
 
-fn of(body: &Value, status: Option<u16>, retry_after: Option<Duration>, strip: &dyn Fn(&str) -> String) -> AiError {
+fn of(body: &Value, status: Option<u16>, retry_after: Option<Duration>) -> Failure {
     let error = body.get("error").unwrap_or(body);
     let word = error["type"].as_str().unwrap_or("");
     let message = error["message"].as_str().unwrap_or("");
     let kind = kind(word, status, message, retry_after);
-    AiError::new(kind, sentence(status, kind, &strip(message)))
+    Failure { kind, status, said: message.to_owned() }
 }
 
 /// The word decides; the status, where there is none.
@@ -63,25 +61,6 @@ fn limit_in(message: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// What failed and, where an operator can mend it, how.
-fn sentence(status: Option<u16>, kind: AiErrorKind, said: &str) -> String {
-    let said: String = said.trim().chars().take(SAID_MAX).collect();
-    let what = match kind {
-        AiErrorKind::Auth => "Anthropic does not know the key; set `api_key`",
-        AiErrorKind::PermissionDenied => "Anthropic does not allow that with this key",
-        AiErrorKind::ModelNotFound => "Anthropic has no such model",
-        AiErrorKind::ContextLength { .. } => "the conversation is longer than the model takes",
-        AiErrorKind::RateLimited { .. } => "Anthropic was asked too often",
-        AiErrorKind::InvalidRequest => "Anthropic does not take this request",
-        AiErrorKind::Timeout => "Anthropic took too long",
-        AiErrorKind::Protocol => "the service has nothing at this address; is `base_url` right?",
-        _ => "Anthropic failed",
-    };
-    let status = status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
-    let colon = if said.is_empty() { "" } else { ": " };
-    format!("{what}{status}{colon}{said}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,9 +72,8 @@ mod tests {
             "" => message.as_bytes().to_vec(),
             word => json!({"type": "error", "error": {"type": word, "message": message}}).to_string().into_bytes(),
         };
-        let error = refused(&HttpResponse { status, headers, body }, Time::from_micros(0), &str::to_owned);
-        assert_eq!(error.kind(), expected, "{status} {word} {message}: {error}");
-        assert!(error.message().contains(&status.to_string()), "{error}");
+        let failure = refused(&HttpResponse { status, headers, body }, Time::from_micros(0));
+        assert_eq!((failure.kind, failure.status), (expected, Some(status)), "{word} {message}: {failure:?}");
     }
 
     #[test]
@@ -127,7 +105,7 @@ mod tests {
 
     #[test]
     fn in_the_middle_of_a_stream_only_the_word_counts() {
-        let kind = |word: &str| told(&json!({"error": {"type": word, "message": "x"}}), &str::to_owned).kind();
+        let kind = |word: &str| told(&json!({"error": {"type": word, "message": "x"}})).kind;
         assert_eq!(kind("overloaded_error"), AiErrorKind::Unavailable);
         assert_eq!(kind("rate_limit_error"), AiErrorKind::RateLimited { retry_after: None });
         assert_eq!(kind("something_new"), AiErrorKind::Unavailable);

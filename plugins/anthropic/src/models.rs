@@ -1,16 +1,16 @@
 //! Which models there are: those that are listed, else those that the service tells. Knows no request.
 
 use plexichat::ai::ModelAbilities;
+use plexichat::ai::service::AiService;
 use plexichat::message::Time;
 use plexichat::prelude::*;
 use serde::Deserialize;
 
-use crate::config::{ListedModel, default_context};
-use crate::service::Service;
+use crate::config::{Config, ListedModel, default_context};
 
 /// The models to offer.
-pub(crate) async fn models(service: &Service, now: Time) -> Result<Vec<Model>, AiError> {
-    let listed = &service.config().models;
+pub(crate) async fn models(service: &AiService, config: &Config, now: Time) -> Result<Vec<Model>, AiError> {
+    let listed = &config.models;
     if !listed.is_empty() {
         return Ok(listed.iter().map(of_settings).collect());
     }

@@ -1,82 +1,16 @@
 //! What comes back: chunks of a stream, or a whole answer where the service ignores `stream`, as deltas. Knows no request.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use futures_util::stream;
+use plexichat::ai::service::{AiService, AnswerReader};
 use plexichat::ai::{FinishReason, Usage};
-use plexichat::message::Time;
 use plexichat::prelude::*;
-use plexichat::sse::{SseEvent, SseStream};
+use plexichat::sse::SseEvent;
 use serde::Deserialize;
-
-use crate::service::Service;
-
-/// The largest whole answer.
-const WHOLE_MAX: usize = 16 * 1024 * 1024;
-
-/// Sends the request; the answer streams once the service has taken it.
-pub(crate) async fn stream(service: Arc<Service>, body: Value, now: Time) -> Result<AiStream, AiError> {
-    let response = service.open("/chat/completions", &body, now).await?;
-    if response.header("content-type").is_some_and(|kind| kind.contains("json")) {
-        let whole = response.collect(WHOLE_MAX).await.map_err(|error| service.failed(service.unreachable(error)))?;
-        let answer: Value = service.read(&whole)?;
-        let mut reader = Reader::default();
-        reader.take_chunk(&answer, &service)?;
-        reader.end();
-        service.worked();
-        return Ok(AiStream::of(reader.ready));
-    }
-    let reading = Reading { events: SseStream::new(response), service, reader: Reader::default() };
-    Ok(AiStream::new(stream::unfold(reading, |mut reading| async {
-        let next = reading.next().await?;
-        Some((next, reading))
-    })))
-}
-
-/// An answer while it is read.
-struct Reading {
-    events: SseStream,
-    service: Arc<Service>,
-    reader: Reader,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Option<Result<AiDelta, AiError>> {
-        loop {
-            if let Some(delta) = self.reader.ready.pop_front() {
-                return Some(Ok(delta));
-            }
-            if self.reader.ended {
-                return None;
-            }
-            let taken = match self.events.next().await {
-                Ok(Some(event)) => self.reader.take_event(&event, &self.service),
-                Ok(None) => {
-                    self.reader.end();
-                    Ok(())
-                }
-                // It said that it was done before it hung up.
-                Err(_) if self.reader.finish.is_some() => {
-                    self.reader.end();
-                    Ok(())
-                }
-                Err(error) => Err(self.service.failed(self.service.unreachable(error))),
-            };
-            if let Err(error) = taken {
-                self.reader.ended = true;
-                return Some(Err(error));
-            }
-            if self.reader.ended && self.reader.finish.is_some() {
-                self.service.worked();
-            }
-        }
-    }
-}
 
 /// Makes deltas of chunks.
 #[derive(Default)]
-struct Reader {
+pub(crate) struct Reader {
     ready: VecDeque<AiDelta>,
     /// The calls of tools that have begun: the service's index for each, and its identifier.
     calls: Vec<(u64, String)>,
@@ -154,8 +88,8 @@ struct Details {
     cached_tokens: Option<u64>,
 }
 
-impl Reader {
-    fn take_event(&mut self, event: &SseEvent, service: &Service) -> Result<(), AiError> {
+impl AnswerReader for Reader {
+    fn take(&mut self, event: &SseEvent, service: &AiService) -> Result<(), AiError> {
         let data = event.data.trim();
         if data == "[DONE]" {
             self.end();
@@ -169,7 +103,40 @@ impl Reader {
         }
     }
 
-    fn take_chunk(&mut self, chunk: &Value, service: &Service) -> Result<(), AiError> {
+    fn take_whole(&mut self, answer: Value, service: &AiService) -> Result<(), AiError> {
+        self.take_chunk(&answer, service)
+    }
+
+    /// What a service says last, what it cost, goes before the end.
+    fn end(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.ready.extend(self.usage.take().map(AiDelta::Usage));
+        // Some services stop where they wait for tools.
+        let reason = match self.finish {
+            Some(FinishReason::Stop) if !self.calls.is_empty() => FinishReason::ToolCalls,
+            Some(reason) => reason,
+            None => return,
+        };
+        self.ready.push_back(AiDelta::finish(reason));
+    }
+
+    fn next(&mut self) -> Option<AiDelta> {
+        self.ready.pop_front()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+impl Reader {
+    fn take_chunk(&mut self, chunk: &Value, service: &AiService) -> Result<(), AiError> {
         if chunk.get("error").is_some_and(|error| !error.is_null()) {
             return Err(service.told(chunk));
         }
@@ -236,19 +203,6 @@ impl Reader {
         let index = u32::try_from(at).unwrap_or(u32::MAX);
         self.ready.push_back(AiDelta::ToolCall { index, id, name, arguments });
     }
-
-    /// No more comes. What a service says last, what it cost, goes before the end.
-    fn end(&mut self) {
-        self.ended = true;
-        self.ready.extend(self.usage.take().map(AiDelta::Usage));
-        // Some services stop where they wait for tools.
-        let reason = match self.finish {
-            Some(FinishReason::Stop) if !self.calls.is_empty() => FinishReason::ToolCalls,
-            Some(reason) => reason,
-            None => return,
-        };
-        self.ready.push_back(AiDelta::finish(reason));
-    }
 }
 
 fn finish(reason: &str) -> FinishReason {
@@ -279,7 +233,6 @@ impl From<Tokens> for Usage {
     }
 }
 
-fn nonsense(service: &Service, error: &serde_json::Error) -> AiError {
-    let message = format!("the service sent a piece that is not what was expected: {error}");
-    service.failed(AiError::new(AiErrorKind::Protocol, service.stripped(&message)))
+fn nonsense(service: &AiService, error: &serde_json::Error) -> AiError {
+    service.nonsense(&format!("the service sent a piece that is not what was expected: {error}"))
 }

@@ -1,18 +1,24 @@
 //! Texts made into vectors. Knows no chat.
 
+use plexichat::ai::service::AiService;
 use plexichat::ai::{EmbedRequest, Embeddings, Usage};
 use plexichat::message::Time;
 use plexichat::prelude::*;
 use serde::Deserialize;
 
-use crate::service::Service;
+use crate::config::Config;
 
 /// How many texts are sent at once: the vectors of more may not fit into one answer.
 const BATCH: usize = 128;
 
 /// Asks the service for the vectors of these texts, in their order.
-pub(crate) async fn embed(service: &Service, request: EmbedRequest, now: Time) -> Result<Embeddings, AiError> {
-    let model = service.config().upstream_model(&request.model)?.to_owned();
+pub(crate) async fn embed(
+    service: &AiService,
+    config: &Config,
+    request: EmbedRequest,
+    now: Time,
+) -> Result<Embeddings, AiError> {
+    let model = config.upstream_model(&request.model)?.to_owned();
     let mut body = request.extra;
     body.insert("model".to_owned(), json!(model));
     body.insert("encoding_format".to_owned(), json!("float"));
@@ -27,7 +33,7 @@ pub(crate) async fn embed(service: &Service, request: EmbedRequest, now: Time) -
         body.insert("input".to_owned(), json!(texts));
         let answer: Answer = service.post("/embeddings", &json!(body), now).await?;
         let part = answer.in_order(texts.len());
-        let part = part.map_err(|message| service.failed(AiError::new(AiErrorKind::Protocol, message)))?;
+        let part = part.map_err(|message| service.nonsense(&message))?;
         found.vectors.extend(part.vectors);
         if let Some(more) = part.usage {
             found.usage.get_or_insert_default().input_tokens += more.input_tokens;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use plexichat::fold::{is_invisible, is_mark};
 use unicode_normalization::UnicodeNormalization;
 
 /// A text in the form in which words are compared: lower case, compatible forms such as `ｂ` or `𝐛` as `b`, no invisible
@@ -59,22 +60,6 @@ impl Folded {
         self.text.push(character);
         self.origin.resize(self.text.len(), origin.clone());
     }
-}
-
-/// Marks of the blocks that hold nothing but marks for any script; those of one script (vowel signs) are letters there.
-fn is_mark(character: char) -> bool {
-    matches!(character,
-        '\u{0300}'..='\u{036F}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{20D0}'..='\u{20FF}' | '\u{FE20}'..='\u{FE2F}')
-}
-
-/// Characters that show nothing: Unicode's Default_Ignorable_Code_Point, and controls that are no white space.
-fn is_invisible(character: char) -> bool {
-    (character.is_control() && !character.is_whitespace())
-        || matches!(character,
-            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
-            | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
-            | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
-            | '\u{E0000}'..='\u{E0FFF}')
 }
 
 #[cfg(test)]
