@@ -28,6 +28,14 @@ impl Cause {
         Self { ordered: false, ..self }
     }
 
+    /// The same cause for a run of a workflow that goes on after it was parked so often: what it posts and emits now is told apart
+    /// from what it did before.
+    #[must_use]
+    pub(crate) fn gone_on(self, waits: u32) -> Self {
+        let first = waits.wrapping_mul(1 << 16);
+        Self { posted: first, emitted: first, ..self }
+    }
+
     /// The event that is being answered.
     pub fn event_id(&self) -> EventId {
         self.event

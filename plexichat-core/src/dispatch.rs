@@ -14,6 +14,7 @@ pub(crate) use self::post::post;
 use self::turns::{Turn, Turns};
 
 use crate::assistant::Assistants;
+use crate::automation::Automations;
 use crate::cause::Cause;
 use crate::command::{CommandCall, CommandReply, split};
 use crate::error::ErrorKind;
@@ -55,6 +56,7 @@ pub struct Dispatcher {
     pipeline: Arc<Pipeline>,
     turns: Turns,
     assistants: Option<Arc<Assistants>>,
+    automations: Option<Arc<Automations>>,
     retry: Retry,
 }
 
@@ -75,13 +77,27 @@ pub(crate) mod nth {
 impl Dispatcher {
     /// A dispatcher over the plugins that run, the bus, and the road that answers take.
     pub fn new(plugins: Arc<ArcSwap<Snapshot>>, bus: Bus, pipeline: Arc<Pipeline>) -> Self {
-        Self { plugins, bus, pipeline, turns: Turns::default(), assistants: None, retry: Retry::default() }
+        Self {
+            plugins,
+            bus,
+            pipeline,
+            turns: Turns::default(),
+            assistants: None,
+            automations: None,
+            retry: Retry::default(),
+        }
     }
 
     /// The same one with assistants that answer people.
     #[must_use]
     pub fn with_assistants(self, assistants: Arc<Assistants>) -> Self {
         Self { assistants: Some(assistants), ..self }
+    }
+
+    /// The same one with workflows that commands start.
+    #[must_use]
+    pub fn with_automations(self, automations: Arc<Automations>) -> Self {
+        Self { automations: Some(automations), ..self }
     }
 
     /// The same one with other waits.
@@ -128,6 +144,12 @@ impl Dispatcher {
             return Box::pin(async move {
                 join(dispatcher.command(&posted, found), handled).await;
             });
+        }
+        if let (Some(automations), Some(posted)) = (&self.automations, delivery.message())
+            && let Some((trigger, plugin)) = automations.commanded(posted).await
+        {
+            automations.command(posted, &trigger, &plugin).await;
+            return Box::pin(handled);
         }
         let heard = match (&self.assistants, delivery.message()) {
             (Some(assistants), Some(posted)) => assistants.hear(posted, self.retry).await,

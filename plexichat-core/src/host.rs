@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::assistant::{self, Approvals, Assistants, Pictures, Questions};
-use crate::automation::{self, AutomationStore, Automations};
+use crate::automation::{self, AutomationStore, Automations, Tap};
 use crate::broker::{AiLedger, Broker, Quotas};
 use crate::capability::admin::AdminPort;
 use crate::capability::clock::Clock;
@@ -131,11 +131,14 @@ impl Host {
         assistants.set_default(Some(default_assistant));
         let automations = Arc::new(Automations::new(automation::Parts {
             plugins: plugins.clone(),
+            linked: catalog.plugins().to_vec(),
             store: ports.automations,
             announcer: Arc::new(bus.clone()),
             clock: ports.clock.clone(),
             node: ports.node,
         }));
+        let tap: Arc<dyn Tap> = automations.clone();
+        bus.tap(Arc::downgrade(&tap));
         let manager = PluginManager::new(ManagerParts {
             catalog,
             settings: ArcSwap::from_pointee(settings),
@@ -155,7 +158,7 @@ impl Host {
             admin: ports.admin,
         });
         let dispatcher = Dispatcher::new(plugins.clone(), bus.clone(), pipeline.clone());
-        let dispatcher = Arc::new(dispatcher.with_assistants(assistants.clone()));
+        let dispatcher = Arc::new(dispatcher.with_assistants(assistants.clone()).with_automations(automations.clone()));
         Self { pipeline, manager, dispatcher, bus, broker, assistants, automations, routes, texts, plugins }
     }
 

@@ -172,6 +172,7 @@ pub(crate) const EVENTS: &[&str] = &[
     "webhook_failed",
     "workflow_started",
     "workflow_completed",
+    "workflow_waiting",
     "workflow_failed",
     "trigger_fired",
     "plugin_enabled",

@@ -126,6 +126,8 @@ pub struct RunRecord {
     pub state: RunState,
     /// How many attempts were begun.
     pub attempts: u32,
+    /// How often it was parked.
+    pub waits: u32,
     /// When it should have run.
     pub scheduled_at: Time,
     /// When it goes on, where it is queued or waits for a time.

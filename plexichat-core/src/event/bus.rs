@@ -1,8 +1,8 @@
 //! The bus: hands each event to every running plugin that asked for it. Plugins with their own thread have a mailbox;
 //! inline plugins are called in place, one after the other. Knows no store and no pipeline.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use super::announced::Announced;
 use super::local::{Mail, Mailbox, Refused, call_handlers};
 use super::{CAUSE_DEPTH_MAX, Event};
+use crate::automation::Tap;
 use crate::capability::events::EventPort;
 use crate::cause;
 use crate::error::{PluginError, Result as PluginResult};
@@ -33,6 +34,21 @@ pub struct Bus {
     host: Handle,
     announced: Announced,
     onlookers: Arc<Onlookers>,
+    tap: Tapped,
+}
+
+/// What starts workflows, once there is something. Not kept alive: it announces through the bus.
+#[derive(Clone, Default)]
+struct Tapped(Arc<OnceLock<Weak<dyn Tap>>>);
+
+impl Tapped {
+    fn get(&self) -> Option<Arc<dyn Tap>> {
+        self.0.get()?.upgrade()
+    }
+
+    fn waits_for(&self, event: &str) -> bool {
+        self.get().is_some_and(|tap| tap.waits_for(event))
+    }
 }
 
 /// Those who look on: operators, not plugins.
@@ -122,14 +138,21 @@ impl Bus {
         let (host, to) = (Handle::current(), plugins.clone());
         let onlookers = Arc::new(Onlookers { events: broadcast::Sender::new(LOOKED_ON), count: AtomicUsize::new(0) });
         let told = onlookers.clone();
+        let tap = Tapped::default();
+        let tapped = tap.clone();
         let announced = Announced::new(&host, move |event| {
-            let (plugins, onlookers) = (to.clone(), told.clone());
+            let (plugins, onlookers, tap) = (to.clone(), told.clone(), tapped.clone());
             async move {
                 // A chain that is too long has been told of.
-                let _ = publish(&plugins, &onlookers, Arc::new(event)).await;
+                let _ = publish(&plugins, &onlookers, &tap, Arc::new(event)).await;
             }
         });
-        Self { plugins, host, announced, onlookers }
+        Self { plugins, host, announced, onlookers, tap }
+    }
+
+    /// From now on events start workflows, too. Called once.
+    pub(crate) fn tap(&self, tap: Weak<dyn Tap>) {
+        let _ = self.tap.0.set(tap);
     }
 
     /// Looks on from now on.
@@ -151,11 +174,11 @@ impl Bus {
 
     /// Whether somebody would hear an event of this name.
     pub fn is_heard(&self, name: &str) -> bool {
-        self.onlookers.are_there() || !self.plugins.load().subscribers(name).is_empty()
+        self.onlookers.are_there() || !self.plugins.load().subscribers(name).is_empty() || self.tap.waits_for(name)
     }
 
-    /// Hands an event to everyone who subscribed. Returns when every mailbox has taken it and every inline handler has
-    /// answered: while a mailbox is full it waits.
+    /// Hands an event to everyone who subscribed. Returns when every mailbox has taken it, every inline handler has answered, and
+    /// the runs of workflows that it starts are stored: while a mailbox is full or the store is away it waits.
     ///
     /// # Errors
     /// [`PublishError::TooDeep`]: the event went to nobody, and the plugin that emitted it is told of in the log.
@@ -163,7 +186,7 @@ impl Bus {
     /// # Cancel safety
     /// A dropped call may have reached some of the subscribers.
     pub async fn publish(&self, event: impl Into<Arc<Event>>) -> Result<Completion, PublishError> {
-        publish(&self.plugins, &self.onlookers, event.into()).await
+        publish(&self.plugins, &self.onlookers, &self.tap, event.into()).await
     }
 
     /// Whether an inline plugin handles the event, and this is another plugin's thread.
@@ -178,6 +201,7 @@ impl Bus {
 async fn publish(
     plugins: &ArcSwap<Snapshot>,
     onlookers: &Onlookers,
+    tap: &Tapped,
     event: Arc<Event>,
 ) -> Result<Completion, PublishError> {
     check_depth(plugins, &event)?;
@@ -205,6 +229,9 @@ async fn publish(
     }
     for subscriber in subscribers.iter().filter(|subscriber| subscriber.mailbox.is_none()) {
         call_handlers(&subscriber.plugin, &subscriber.handlers, &event).await;
+    }
+    if let Some(tap) = tap.get().filter(|tap| tap.waits_for(&event.name)) {
+        tap.hear(&event).await;
     }
     Ok(completion)
 }

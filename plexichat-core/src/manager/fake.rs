@@ -236,6 +236,7 @@ pub(crate) fn world_over(
         clock: Arc::new(Nowhere),
         triggers: Arc::new(Automations::new(automation::Parts {
             plugins: plugins.clone(),
+            linked: Vec::new(),
             store: store.clone(),
             announcer: Arc::new(bus.clone()),
             clock: Arc::new(Nowhere),

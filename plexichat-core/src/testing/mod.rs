@@ -20,6 +20,7 @@ mod roles;
 mod running;
 mod server;
 pub mod sockets;
+mod workflows;
 
 use std::future::Future;
 

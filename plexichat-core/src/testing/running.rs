@@ -31,7 +31,7 @@ use crate::settings::Settings;
 use crate::store::memory::MemoryStore;
 
 /// How long a test waits for what should happen: longer than any call of a plugin may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long it waits for an answer once every handler is done, since a task beside them may still give one.
 const GRACE: Duration = Duration::from_secs(1);
@@ -61,6 +61,7 @@ pub struct RunningPlugin<P> {
     room: RoomId,
     people: Mutex<Vec<Actor>>,
     worker: tokio::task::JoinHandle<()>,
+    engine: tokio::task::JoinHandle<()>,
     plugin: PhantomData<fn() -> P>,
 }
 
@@ -92,6 +93,7 @@ impl<P: Registered> RunningPlugin<P> {
         let worker = tokio::spawn(ends.clone().tell(Dispatcher::clone(&host.dispatcher).with_retry(RETRY)));
         let room = store.create_room();
         let people = Mutex::default();
+        let engine = tokio::spawn(host.automations.clone().run());
         let running = Self {
             name,
             host,
@@ -105,6 +107,7 @@ impl<P: Registered> RunningPlugin<P> {
             room,
             people,
             worker,
+            engine,
             plugin: PhantomData,
         };
         running.host.manager.start_all().await?;
@@ -179,7 +182,8 @@ impl<P: Registered> RunningPlugin<P> {
         }
     }
 
-    /// Waits until plugins were told of every message and are done with it, and no assistant answers.
+    /// Waits until plugins were told of every message and are done with it, no assistant answers, and no run of a workflow is due or
+    /// attempted.
     ///
     /// # Errors
     /// Where that takes too long.
@@ -194,6 +198,9 @@ impl<P: Registered> RunningPlugin<P> {
                     return;
                 }
                 self.host.assistants.idle().await;
+                while !self.host.automations.is_settled().await {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
                 // An answer that ended is told in its turn.
                 let progress = *progress.borrow();
                 if progress.told == progress.committed {
@@ -353,6 +360,10 @@ impl<P: Registered> RunningPlugin<P> {
         self.host.manager.get(&self.name).expect("the manager knows what the test host linked")
     }
 
+    pub(super) fn name(&self) -> &PluginName {
+        &self.name
+    }
+
     pub(super) fn bench(&self) -> &Bench {
         &self.bench
     }
@@ -403,6 +414,8 @@ impl<P: Registered> RunningPlugin<P> {
 impl<P> Drop for RunningPlugin<P> {
     fn drop(&mut self) {
         self.worker.abort();
+        self.engine.abort();
+        self.host.automations.cut_off();
         self.host.assistants.cut_off();
     }
 }

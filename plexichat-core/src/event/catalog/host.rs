@@ -168,17 +168,36 @@ catalog! {
         run_id: String,
         /// The workflow.
         workflow_id: String,
+        /// What started it.
+        trigger: String,
         /// Which attempt, from 1.
         attempt: u32,
         /// How long it took, in milliseconds.
         ms: u64,
     }
-    /// A workflow failed.
-    WorkflowFailed = "workflow_failed" {
+    /// A workflow was parked: it goes on at a time, or when it is woken.
+    WorkflowWaiting = "workflow_waiting" {
         /// The run.
         run_id: String,
         /// The workflow.
         workflow_id: String,
+        /// What started it.
+        trigger: String,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// How long it took, in milliseconds.
+        ms: u64,
+        /// When it goes on, if at a time.
+        until: Option<Time>,
+    }
+    /// A workflow failed for good.
+    WorkflowFailed = "workflow_failed" {
+        /// The run; empty where none was made, since a chain of causes was too long.
+        run_id: String,
+        /// The workflow.
+        workflow_id: String,
+        /// What started it.
+        trigger: String,
         /// Which attempt, from 1.
         attempt: u32,
         /// How long it took, in milliseconds.

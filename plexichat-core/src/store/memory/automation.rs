@@ -91,6 +91,7 @@ impl Kept {
             trigger,
             state: RunState::Queued,
             attempts: 0,
+            waits: 0,
             scheduled_at,
             due_at: Some(scheduled_at),
             cause,
@@ -306,6 +307,7 @@ impl AutomationStore for MemoryStore {
             }
             Settlement::Waiting { until, state } => {
                 run.record.kept = Some(state);
+                run.record.waits += 1;
                 run.goes_on = true;
                 if std::mem::take(&mut run.has_signal) {
                     run.signals.pop_front();
