@@ -15,9 +15,9 @@ use super::super::values::{count, identifier, json, optional_json, optional_time
 use super::triggers;
 
 pub(super) const COLUMNS: &str = "id, plugin, spec, state, attempts, scheduled_at, due_at, cause, input, kept, signals,
-                                  output, error, dry_run, node, created_at, started_at, ended_at, busy_ms";
+                                  output, error, dry_run, node, created_at, started_at, ended_at, busy_ms, waits";
 /// How many these are.
-pub(super) const COLUMN_COUNT: usize = 19;
+pub(super) const COLUMN_COUNT: usize = 20;
 
 /// When one is due, and whose.
 pub(super) const NEXT: &str = "SELECT due_at, plugin FROM runs WHERE due_at IS NOT NULL ORDER BY due_at, number";
@@ -93,6 +93,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         started_at: optional_time(row, 16)?,
         ended_at: optional_time(row, 17)?,
         busy_ms: count(row, 18)?,
+        waits: row.get(19)?,
     })
 }
 

@@ -24,6 +24,7 @@ CREATE TABLE runs (
     spec TEXT NOT NULL,
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    waits INTEGER NOT NULL DEFAULT 0,
     scheduled_at INTEGER NOT NULL,
     due_at INTEGER,
     fence INTEGER NOT NULL DEFAULT 0,
