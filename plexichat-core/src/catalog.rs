@@ -134,7 +134,7 @@ fn check_gui(plugin: &Descriptor) -> Vec<Problem> {
     }
     let has_settings =
         (plugin.entry.config_schema)()["properties"].as_object().is_some_and(|fields| !fields.is_empty());
-    let is_embedded = |path: &str| plugin.assets.is_empty() || plugin.assets.iter().any(|asset| asset.path == path);
+    let is_embedded = |path: &str| plugin.assets.iter().any(|asset| asset.path == path);
     component::check(plugin.name, &components, is_embedded, has_settings)
 }
 

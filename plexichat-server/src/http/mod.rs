@@ -17,6 +17,7 @@ mod example;
 mod extract;
 mod files;
 mod front;
+mod gui;
 mod head;
 mod health;
 mod hook_counters;

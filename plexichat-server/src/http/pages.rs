@@ -1,5 +1,7 @@
-//! `/`: what this bundle is and where to go next, for people and programs. `/docs`: the API to browse and try. Knows no plugin.
+//! `/`: what this bundle is and where to go next, for people and programs. `/docs`: the API to browse and try. `/ui`: rooms, and what
+//! plugins add to pages. Knows no plugin.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -53,6 +55,7 @@ pub(crate) struct HomeLink {
 }
 
 const LINKS: &[HomeLink] = &[
+    HomeLink { href: "/ui", about: "sign in: rooms, and what plugins add to pages" },
     HomeLink { href: "/docs", about: "the API, to browse and try" },
     HomeLink { href: "/openapi.json", about: "the same for programs (OpenAPI 3.1)" },
     HomeLink { href: "/readyz", about: "whether the server can serve" },
@@ -189,24 +192,43 @@ impl OperationOutput for HomeAnswer {
 /// A file of the pages, in the binary.
 pub(crate) struct Asset {
     kind: &'static str,
-    text: &'static str,
+    text: Cow<'static, str>,
 }
 
 pub(crate) async fn docs() -> Result<Asset, ApiError> {
-    Ok(Asset { kind: "text/html; charset=utf-8", text: include_str!("pages/docs.html") })
+    Ok(Asset { kind: "text/html; charset=utf-8", text: include_str!("pages/docs.html").into() })
 }
 
 pub(crate) async fn style() -> Result<Asset, ApiError> {
-    Ok(Asset { kind: "text/css; charset=utf-8", text: include_str!("pages/page.css") })
+    Ok(Asset { kind: "text/css; charset=utf-8", text: include_str!("pages/page.css").into() })
 }
 
 pub(crate) async fn script() -> Result<Asset, ApiError> {
-    Ok(Asset { kind: "text/javascript; charset=utf-8", text: include_str!("pages/docs.js") })
+    Ok(Asset { kind: "text/javascript; charset=utf-8", text: include_str!("pages/docs.js").into() })
+}
+
+/// The page around rooms and plugins' components.
+pub(crate) async fn ui(State(app): State<Arc<App>>) -> Result<Asset, ApiError> {
+    let text = include_str!("pages/ui.html").replace("{name}", &escaped(&app.bundle.name));
+    Ok(Asset { kind: "text/html; charset=utf-8", text: text.into() })
+}
+
+pub(crate) async fn ui_style() -> Result<Asset, ApiError> {
+    Ok(Asset { kind: "text/css; charset=utf-8", text: include_str!("pages/ui.css").into() })
+}
+
+pub(crate) async fn ui_script() -> Result<Asset, ApiError> {
+    Ok(Asset { kind: "text/javascript; charset=utf-8", text: include_str!("pages/ui.js").into() })
+}
+
+/// What plugins' own pages include to ask their routes.
+pub(crate) async fn ui_bridge() -> Result<Asset, ApiError> {
+    Ok(Asset { kind: "text/javascript; charset=utf-8", text: include_str!("pages/bridge.js").into() })
 }
 
 impl IntoResponse for Asset {
     fn into_response(self) -> Response {
-        ([(header::CONTENT_TYPE, HeaderValue::from_static(self.kind))], self.text).into_response()
+        ([(header::CONTENT_TYPE, HeaderValue::from_static(self.kind))], self.text.into_owned()).into_response()
     }
 }
 
@@ -238,19 +260,33 @@ mod tests {
         assert_eq!(page.matches("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;").count(), 8, "{page}");
     }
 
-    /// Fault 68: the page writes text, never markup, and brings nothing from elsewhere.
+    /// Fault 68: the pages write text, never markup, and bring nothing from elsewhere.
     #[test]
     fn the_pages_bring_nothing_from_elsewhere_and_write_no_markup() {
-        let (page, script) = (include_str!("pages/docs.html"), include_str!("pages/docs.js"));
+        let scripts = [include_str!("pages/docs.js"), include_str!("pages/ui.js"), include_str!("pages/bridge.js")];
         for bad in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "//cdn"]
         {
-            assert!(!script.contains(bad), "{bad}");
+            assert!(scripts.iter().all(|script| !script.contains(bad)), "{bad}");
         }
-        for text in [page, script, include_str!("pages/page.css")] {
+        let pages = [include_str!("pages/docs.html"), include_str!("pages/ui.html")];
+        let styles = [include_str!("pages/page.css"), include_str!("pages/ui.css")];
+        for text in pages.iter().chain(&scripts).chain(&styles) {
             assert!(!text.contains("http://") && !text.contains("https://"), "{text}");
         }
         // The policy allows no script within the page and no style in an attribute.
-        assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick="));
-        assert_eq!(page.matches("<script").count(), page.matches("<script src=\"/docs/").count());
+        for page in pages {
+            assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick="));
+            let ours = page.matches("<script src=\"/docs/").count() + page.matches("<script src=\"/ui/-/").count();
+            assert_eq!(page.matches("<script").count(), ours);
+        }
+    }
+
+    /// The page's script refuses what the server keeps for itself below a plugin's routes.
+    #[test]
+    fn a_plugins_page_is_kept_from_the_servers_own_addresses() {
+        let line = include_str!("pages/ui.js").lines().find(|line| line.starts_with("const RESERVED")).unwrap();
+        for segment in plexichat::plugin::interface::RESERVED_SEGMENTS {
+            assert!(line.contains(&format!("\"{segment}\"")), "{segment}");
+        }
     }
 }

@@ -110,7 +110,7 @@ async fn out_of_time(mut stopping: watch::Receiver<bool>) {
 }
 
 /// What it means that a call gave no answer.
-fn no_answer(plugin: &PluginName, error: &CallError) -> ApiError {
+pub(super) fn no_answer(plugin: &PluginName, error: &CallError) -> ApiError {
     let unavailable = |code, message: &str, seconds| {
         let message = format!("the plugin `{plugin}` {message}");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(seconds)
@@ -132,7 +132,7 @@ fn failed(plugin: &PluginName) -> ApiError {
 }
 
 /// What a plugin's own error looks like outside: its words only where they are the caller's.
-fn refused(plugin: &PluginName, error: &PluginError) -> ApiError {
+pub(super) fn refused(plugin: &PluginName, error: &PluginError) -> ApiError {
     let kind = error.kind();
     let status = StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let told = match kind {

@@ -31,8 +31,9 @@ use super::auth::{By, Caller};
 use super::extract::{Json, OptionalJson, Path};
 use super::messages::header_parameter;
 use super::output::{Shown, Versioned};
+use crate::auth::Principal;
 use crate::error::{ApiError, Finding};
-use crate::store::{Audit, Scope};
+use crate::store::{Act, Audit, Scope};
 
 /// A linked plugin, and how far it is.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -297,19 +298,38 @@ pub(crate) async fn set_config(
     IfMatch(revision): IfMatch,
     Json(config): Json<Map<String, Value>>,
 ) -> Result<Versioned<ShownConfig>, ApiError> {
-    let audit = act.audit("plugin.configure", &plugin.name, Value::Null);
+    let config = configure(&app, &caller.0, act, &plugin.name, config, revision).await?;
+    Ok(Versioned { version: config.revision, value: config.into() })
+}
+
+/// Gives a plugin another configuration.
+///
+/// # Errors
+/// What the manager refuses.
+///
+/// # Cancel safety
+/// The change is carried through though the call is dropped.
+pub(super) async fn configure(
+    app: &Arc<App>,
+    caller: &Principal,
+    act: Act,
+    plugin: &PluginName,
+    config: Map<String, Value>,
+    revision: Option<u64>,
+) -> Result<PluginConfig, ApiError> {
+    let audit = act.audit("plugin.configure", plugin, Value::Null);
     // Names only: a value may be a secret.
     let keys: Vec<String> = config.keys().cloned().collect();
     let wanted = Value::Object(config);
-    let (name, by) = (plugin.name.clone(), caller.0.actor().clone());
-    let config = whole(&app, audit, async move |manager| {
+    let (name, by) = (plugin.clone(), caller.actor().clone());
+    let config = whole(app, audit, async move |manager| {
         let config = manager.reconfigure(&name, &wanted, revision, &by).await?;
         let detail = json!({ "revision": config.revision, "keys": keys });
         Ok((config, detail))
     })
     .await?;
-    tracing::info!(plugin = %plugin.name, by = %caller.0.user().id, revision = config.revision, "a plugin was configured");
-    Ok(Versioned { version: config.revision, value: config.into() })
+    tracing::info!(%plugin, by = %caller.user().id, revision = config.revision, "a plugin was configured");
+    Ok(config)
 }
 
 /// Carries a change through to its end, though the client may hang up in the middle of it, and into the audit log with what

@@ -15,7 +15,7 @@ use plexichat::routes::RouteTable;
 use super::app::App;
 use super::auth::{Needs, authorize};
 use super::{
-    ai, audit, bundle, events, files, health, invitations, members, message, messages, openapi, pages, plugins,
+    ai, audit, bundle, events, files, gui, health, invitations, members, message, messages, openapi, pages, plugins,
     presence, quarantine, rooms, scheduled, search, sign_in, stream, system, tokens, users, websocket,
 };
 use crate::store::{Role, Scope};
@@ -58,6 +58,10 @@ pub(crate) fn table() -> Vec<Route> {
         row(Get, "/docs", PUBLIC, "This document, to browse and try", &[], pages::docs),
         row(Get, "/docs/page.css", PUBLIC, "How that page looks", &[], pages::style),
         row(Get, "/docs/docs.js", PUBLIC, "What that page does", &[], pages::script),
+        row(Get, "/ui", PUBLIC, "Rooms, and what plugins add to pages", &[], pages::ui),
+        row(Get, "/ui/-/ui.css", PUBLIC, "How that page looks", &[], pages::ui_style),
+        row(Get, "/ui/-/ui.js", PUBLIC, "What that page does", &[], pages::ui_script),
+        row(Get, "/ui/-/bridge.js", PUBLIC, "How a plugin's own page asks its routes", &[], pages::ui_bridge),
         row(Get, "/api/v1/audit", ADMIN, "Who did what, newest first", &[], audit::list),
         row(Get, "/api/v1/audit/verify", ADMIN, "Verify that nobody changed the audit log", &[], audit::verify),
         row(Get, "/api/v1/events", ADMIN, "Look on at what happens", &[], events::tail),
@@ -240,6 +244,15 @@ pub(crate) fn table() -> Vec<Route> {
             &[409, 412],
             plugins::set_config,
         ),
+        row(Get, "/api/v1/gui", READ, "List what plugins add to the pages, as one sees it", &[404], gui::list),
+        row(
+            Post,
+            "/api/v1/gui/{plugin}/{component}/{action}",
+            WRITE,
+            "Open what a plugin adds to a page, press a button of it, or send a form",
+            &[409, 412],
+            gui::interact,
+        ),
     ]
 }
 
@@ -374,6 +387,10 @@ mod tests {
             "/docs",
             "/docs/page.css",
             "/docs/docs.js",
+            "/ui",
+            "/ui/-/ui.css",
+            "/ui/-/ui.js",
+            "/ui/-/bridge.js",
             "/api/v1/auth/register",
             "/api/v1/auth/login",
         ];

@@ -24,6 +24,7 @@ use crate::store::{Act, Role, Scope, Store};
 
 mod assets;
 mod files;
+mod gui;
 mod people;
 mod plugin_routes;
 mod typed_routes;
