@@ -11,6 +11,7 @@ mod api;
 mod assistant;
 mod bad_start;
 mod bodies;
+mod browser;
 mod clamav;
 mod cli;
 mod clients;

@@ -84,7 +84,8 @@ fn plugin() -> PluginName {
 async fn send(egress: &Egress, url: &str, headers: &[(&str, &str)]) -> Result<HttpResponse> {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let timeout = Duration::from_secs(5);
-    let request = HttpRequest { method: "GET".into(), url: url.into(), headers, body: Vec::new(), timeout, redirects: true };
+    let request =
+        HttpRequest { method: "GET".into(), url: url.into(), headers, body: Vec::new(), timeout, redirects: true };
     egress.send(&plugin(), request).await
 }
 
@@ -222,7 +223,8 @@ async fn an_answer_is_bounded_in_size_and_time() {
     assert!(error.to_string().contains("more than 8388608 bytes"), "{error}");
     let url = format!("http://127.0.0.1:{port}/hangs");
     let timeout = Duration::from_millis(100);
-    let request = HttpRequest { method: "GET".into(), url, headers: Vec::new(), body: Vec::new(), timeout, redirects: true };
+    let request =
+        HttpRequest { method: "GET".into(), url, headers: Vec::new(), body: Vec::new(), timeout, redirects: true };
     let error = everywhere().send(&plugin(), request).await.unwrap_err();
     assert!(error.to_string().contains("within 100 ms"), "{error}");
 }
@@ -239,7 +241,14 @@ async fn headers_go_out_and_errors_do_not_repeat_them() {
 
 fn request(url: &str) -> HttpRequest {
     let timeout = Duration::from_secs(5);
-    HttpRequest { method: "GET".into(), url: url.into(), headers: Vec::new(), body: Vec::new(), timeout, redirects: true }
+    HttpRequest {
+        method: "GET".into(),
+        url: url.into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        timeout,
+        redirects: true,
+    }
 }
 
 /// What a plugin's own thread is like: it has no I/O of its own.

@@ -95,6 +95,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: tests::gateway,
     },
     Suite {
+        name: "browser",
+        about: "Chromium shows /ui, what plugins add to it, and keeps their pages in their frames",
+        needs: &[&need::C_COMPILER, &need::NODE, &need::CHROMIUM, &need::NODE_PLAYWRIGHT],
+        long: false,
+        run: tests::browser,
+    },
+    Suite {
         name: "upstream",
         about: "llama.cpp's server answers behind the openai plugin, and is killed while it does",
         needs: &[&need::C_COMPILER, &need::PYTHON, &need::PYTHON_LLAMA],

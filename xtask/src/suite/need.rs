@@ -132,6 +132,24 @@ pub(super) const NODE_OPENAI: Need = Need {
     },
 };
 
+pub(super) const CHROMIUM: Need = Need {
+    name: "Chromium",
+    how: "apt-get install chromium",
+    is_there: |_| process::is_installed("chromium"),
+    get: |_| apt(&["chromium"]),
+};
+
+pub(super) const NODE_PLAYWRIGHT: Need = Need {
+    name: "the Node package `playwright-core`, which drives Chromium",
+    how: "npm install --prefix target/node playwright-core",
+    is_there: |workspace| node_modules(workspace).join("playwright-core").is_dir(),
+    get: |workspace| {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
+        process::run(npm.arg(workspace.target.join("node")).arg("playwright-core"))
+    },
+};
+
 pub(super) const DENY: Need = Need {
     name: "cargo-deny",
     how: "cargo install --locked cargo-deny --root target/tools",

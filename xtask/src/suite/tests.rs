@@ -57,6 +57,10 @@ pub(super) fn gateway(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("gateway::"))
 }
 
+pub(super) fn browser(session: &Session<'_>) -> Result<()> {
+    run(session, &["--workspace"], Choice::Ignored("browser::"))
+}
+
 pub(super) fn upstream(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("upstream::"))
 }

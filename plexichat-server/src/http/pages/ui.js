@@ -323,7 +323,8 @@ const context = ({ component, place }) => ({
 // The address of a route of this plugin's own, and of nothing else.
 function routeOf(plugin, path) {
   const below = `/api/v1/plugins/${plugin}/`;
-  const url = new URL(String(path).replace(/^\/+/, ""), location.origin + below);
+  const said = String(path);
+  const url = new URL(said.startsWith(below) ? said : said.replace(/^\/+/, ""), location.origin + below);
   const ours = url.origin === location.origin && url.pathname.startsWith(below);
   if (!ours || RESERVED.includes(decodeURIComponent(url.pathname.slice(below.length).split("/")[0]))) {
     throw new Refused(403, { code: "not_its_own", message: `a page of \`${plugin}\` may only ask that plugin's own routes` });
