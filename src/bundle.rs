@@ -20,6 +20,8 @@ pub(crate) const EXPECTED: &[Descriptor] = &[
     plexichat_openai_gateway::PLEXICHAT_PLUGIN,
     #[cfg(feature = "reminder")]
     plexichat_reminder::PLEXICHAT_PLUGIN,
+    #[cfg(feature = "status-page")]
+    plexichat_status_page::PLEXICHAT_PLUGIN,
     #[cfg(feature = "webhook")]
     plexichat_webhook::PLEXICHAT_PLUGIN,
     #[cfg(feature = "word-filter")]
