@@ -28,6 +28,8 @@ enum Kind {
     Changes,
     AiUsage,
     Approvals,
+    Runs,
+    DeadLetters,
 }
 
 /// Removes what is old until the server stops.
@@ -69,6 +71,8 @@ async fn remove(store: &Store, settings: &Settings) -> Result<(), StoreError> {
         (Kind::Changes, "changes", Some(kept.changes)),
         (Kind::AiUsage, "ai_usage", Some(kept.ai_usage)),
         (Kind::Approvals, "ai_approvals", Some(kept.ai_usage)),
+        (Kind::Runs, "runs", Some(kept.runs)),
+        (Kind::DeadLetters, "dead_letters", Some(kept.dead_letters)),
     ];
     for (kind, what, kept) in plan {
         let Some(kept) = kept else { continue };
@@ -81,6 +85,8 @@ async fn remove(store: &Store, settings: &Settings) -> Result<(), StoreError> {
                 Kind::Changes => store.prune_changes(before, BATCH).await?,
                 Kind::Approvals => store.remove_approvals(before, BATCH).await?,
                 Kind::AiUsage => store.remove_ai_usage(before, BATCH).await?,
+                Kind::Runs => store.remove_runs(before, false, BATCH).await?,
+                Kind::DeadLetters => store.remove_runs(before, true, BATCH).await?,
             };
             removed += gone;
             if gone < u64::from(BATCH) {

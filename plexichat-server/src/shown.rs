@@ -51,6 +51,8 @@ pub(crate) fn of_server(settings: &Settings) -> Vec<Setting> {
         ("/server/retention/audit", json!(server.retention.audit.map(days))),
         ("/server/retention/changes", json!(days(server.retention.changes))),
         ("/server/retention/ai_usage", json!(days(server.retention.ai_usage))),
+        ("/server/retention/runs", json!(days(server.retention.runs))),
+        ("/server/retention/dead_letters", json!(days(server.retention.dead_letters))),
         ("/server/ai/default_models", json!(server.ai.default_models)),
         ("/server/ai/person_tokens_per_day", json!(server.ai.person_tokens_per_day)),
         ("/server/ai/person_requests_per_day", json!(server.ai.person_requests_per_day)),

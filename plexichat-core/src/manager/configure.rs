@@ -13,6 +13,7 @@ use crate::id::PluginName;
 use crate::lifecycle::{Command, Refusal, State};
 use crate::message::Actor;
 use crate::problem::Problem;
+use crate::secret::Secret;
 use crate::settings::{Effective, Settings};
 use crate::store::PluginRecord;
 
@@ -33,6 +34,13 @@ impl PluginManager {
             pinned: config.pinned().map(|(pointer, origin)| (pointer.to_owned(), origin.to_string())).collect(),
             problems: config.problems,
         })
+    }
+
+    /// The secrets in a plugin's configuration, so that nothing that is shown of its work has them; none where it is not linked.
+    pub fn secrets(&self, name: &PluginName) -> Vec<Secret> {
+        let Some(descriptor) = self.linked.get(name) else { return Vec::new() };
+        let stored = self.board().records.get(name).map(|record| record.config.clone()).unwrap_or_default();
+        self.effective(descriptor, &stored).secrets()
     }
 
     /// Gives a plugin another configuration: `value` is all of it, and masks stand for the secrets that are there.

@@ -81,6 +81,13 @@ impl Effective {
         secret::mask(&self.schema, &self.value)
     }
 
+    /// The secrets in it.
+    pub(crate) fn secrets(&self) -> Vec<secret::Secret> {
+        let places = secret::pointers(&self.schema, &self.value);
+        let texts = places.iter().filter_map(|place| self.value.pointer(place)?.as_str());
+        texts.map(secret::Secret::new).collect()
+    }
+
     /// What the API cannot change, and where it is set.
     pub fn pinned(&self) -> impl Iterator<Item = (&str, &Origin)> {
         self.origins.iter().filter(|(_, origin)| origin.is_pinned()).map(|(pointer, origin)| (pointer.as_str(), origin))

@@ -111,12 +111,23 @@ pub struct Retention {
     pub changes: Duration,
     /// What models were asked and what it cost. Quotas look back 24 hours: it is at least that.
     pub ai_usage: Duration,
+    /// Runs of workflows that ended well, were skipped or cancelled.
+    pub runs: Duration,
+    /// Dead letters: runs of workflows that failed for good.
+    pub dead_letters: Duration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(days * 86_400);
-        Self { messages: None, audit: None, changes: days(7), ai_usage: days(400) }
+        Self {
+            messages: None,
+            audit: None,
+            changes: days(7),
+            ai_usage: days(400),
+            runs: days(30),
+            dead_letters: days(90),
+        }
     }
 }
 

@@ -347,7 +347,7 @@ impl Reader<'_> {
     fn retention(&mut self) -> Retention {
         let mut kept = |name: &str| self.duration(&pointer(&["server", "retention", name]), KEPT_MAX);
         let (messages, audit, changes) = (kept("messages"), kept("audit"), kept("changes"));
-        let ai_usage = kept("ai_usage");
+        let (ai_usage, runs, dead_letters) = (kept("ai_usage"), kept("runs"), kept("dead_letters"));
         if ai_usage.is_some_and(|kept| kept < AI_USAGE_MIN) {
             let problem = Problem::new("/server/retention/ai_usage", "must be at least a day");
             self.report(problem.hint("quotas count what was asked within 24 hours: `1d` or more"));
@@ -358,6 +358,8 @@ impl Reader<'_> {
             audit,
             changes: changes.unwrap_or(defaults.changes),
             ai_usage: ai_usage.unwrap_or(defaults.ai_usage),
+            runs: runs.unwrap_or(defaults.runs),
+            dead_letters: dead_letters.unwrap_or(defaults.dead_letters),
         }
     }
 

@@ -47,6 +47,8 @@ struct Retention {
     audit: Option<String>,
     changes: Option<String>,
     ai_usage: Option<String>,
+    runs: Option<String>,
+    dead_letters: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -24,6 +24,7 @@ pub use first::{FirstAdministrator, FirstAdministratorError, GIVEN_TOKEN_MIN, fi
 pub use password::{PASSWORD_MAX, PASSWORD_MIN, PasswordError};
 pub use session::{SESSION_PREFIX, SESSION_TIME};
 pub(crate) use sign_in::{Registered, SignIn, SignInError, Visitor};
+pub(crate) use token::generate as new_secret;
 pub use token::{TOKEN_MAX, TOKEN_PREFIX};
 
 use crate::store::rows::clean_name;

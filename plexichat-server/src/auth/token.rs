@@ -11,11 +11,11 @@ pub const TOKEN_PREFIX: &str = "plx_";
 /// The longest text that is looked at as a token, in bytes.
 pub const TOKEN_MAX: usize = 256;
 
-/// A new token.
+/// A new token, or another secret that begins so.
 ///
 /// # Errors
 /// Where the system gives no random numbers.
-pub(super) fn generate(prefix: &str) -> Result<Secret, getrandom::Error> {
+pub(crate) fn generate(prefix: &str) -> Result<Secret, getrandom::Error> {
     let mut bits = [0; 32];
     getrandom::fill(&mut bits)?;
     let mut text = String::with_capacity(prefix.len() + 64);

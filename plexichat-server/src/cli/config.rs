@@ -125,6 +125,9 @@ const EXAMPLE: &str = r#"# Settings of PlexiChat. Every line that begins with `#
 # changes = "7d"
 # How long it is known what models were asked and what it cost; a day at least.
 # ai_usage = "400d"
+# How long it is known what workflows did: runs that ended, and those that failed for good and can be replayed.
+# runs = "30d"
+# dead_letters = "90d"
 
 [server.ai]
 # The models to ask where nobody names one, the first that answers: `plugin/model`, or a plugin for its first one. With none

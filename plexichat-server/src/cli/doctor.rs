@@ -338,7 +338,26 @@ async fn running(arguments: &DoctorArgs, data_dir: &Path) -> Vec<Finding> {
     if let Ok(list) = client.get("/api/v1/ai/models").await {
         findings.extend(models(&list));
     }
+    if let Ok(list) = client.get("/api/v1/workflows/dead-letters?limit=500").await {
+        findings.extend(dead_letters(&list));
+    }
     findings
+}
+
+/// Whether workflows failed for good.
+fn dead_letters(list: &Value) -> Option<Finding> {
+    let runs = list["runs"].as_array()?;
+    let first = runs.first()?;
+    let more = if list["next"].is_null() { "" } else { " or more" };
+    let (count, error) = (runs.len(), cell(first, "error"));
+    Some(Finding::warning(
+        "workflows",
+        format!("{count}{more} runs failed for good, the last one of {}: {error}", cell(first, "plugin")),
+        format!(
+            "`plexichat workflow dead-letters` lists them; once the cause is mended, `plexichat workflow replay --all {}`",
+            cell(first, "plugin")
+        ),
+    ))
 }
 
 /// Whether there are models where somebody counts on them.

@@ -19,6 +19,7 @@ mod serve;
 mod settings;
 mod token;
 mod user;
+mod workflow;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +64,8 @@ enum Command {
     Room(room::RoomArgs),
     /// List the models of a running server, show what they cost, and answer tool calls that wait for leave.
     Ai(ai::AiArgs),
+    /// List what starts workflows on a running server and what they did; start, end and replay runs.
+    Workflow(workflow::WorkflowArgs),
     /// Show who did what, and verify that nobody changed the record of it.
     Audit(audit::AuditArgs),
     /// Take a backup of a running server, or of a data directory that none uses.
@@ -115,6 +118,7 @@ pub(crate) fn run(bundle: &Bundle, arguments: impl IntoIterator<Item = std::ffi:
         Command::Token(arguments) => on_runtime(token::run(arguments, &mut output)),
         Command::Room(arguments) => on_runtime(room::run(arguments, &mut output)),
         Command::Ai(arguments) => on_runtime(ai::run(arguments, &mut output)),
+        Command::Workflow(arguments) => on_runtime(workflow::run(arguments, &mut output)),
         Command::Audit(arguments) => on_runtime(audit::run(arguments, &mut output)),
         Command::Backup(arguments) => on_runtime(backup::backup(arguments, bundle, &mut output)),
         Command::Restore(arguments) => backup::put_back(&arguments, bundle, &mut output),
@@ -183,6 +187,15 @@ mod tests {
         check("room create", false);
         check("room list --token-file t", true);
         check("bundle info", true);
+        check("workflow list --plugin clerk", true);
+        check("workflow runs --state failed,waiting --limit 5 --json", true);
+        check("workflow runs --state dead", false);
+        check("workflow start clerk hooks/in --input {} --dry-run --key a --wait", true);
+        check("workflow start clerk hooks/in --input {", false);
+        check("workflow replay", false);
+        check("workflow replay --all clerk --workflow file", true);
+        check("workflow replay --all clerk 01890c6e-8b5a-7cc0-98c4-dc0c0c07398f", false);
+        check("workflow secret clerk hooks/in --server http://127.0.0.1:1", true);
         check("events", true);
         check("events tail --name user_created --server http://127.0.0.1:1", true);
         check("events emit custom.a {}", true);

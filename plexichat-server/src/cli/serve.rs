@@ -55,6 +55,8 @@ const DRAIN: Duration = Duration::from_secs(15);
 const DISPATCH_DRAIN: Duration = Duration::from_secs(10);
 /// How long answers of assistants may take to end; what does not is kept and asked again at the next start.
 const ANSWERS_DRAIN: Duration = Duration::from_secs(4);
+/// How long attempts at runs of workflows may take to end; others go on with them at the next start.
+const RUNS_DRAIN: Duration = Duration::from_secs(5);
 /// How long plugins may take over the news that the server stops.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -161,6 +163,8 @@ async fn serve(
         return Err(Failure::of_problems(&clashes));
     }
     host.manager.start_all().await.map_err(|error| Failure::new(format!("cannot start the plugins: {error}")))?;
+    // Before anything is told that may start workflows.
+    let automating = tokio::spawn(host.automations.clone().run());
     // Before anything new is told, so that a room's questions keep their order.
     host.dispatcher.ask_again().await;
     // It stops after the last request, which may still store something.
@@ -194,6 +198,7 @@ async fn serve(
         bundle,
         public_url,
         edge,
+        hooks: http::HookRates::default(),
         settings: live_settings,
         metrics: metrics.clone(),
         stopping: stopping.clone(),
@@ -272,7 +277,8 @@ async fn serve(
         let _ = tokio::join!(scheduling, indexing, retaining);
         // Plugins before the store: what they still say must be kept.
         let _ = stop_telling.send(true);
-        let _ = tokio::join!(telling, host.assistants.stop(ANSWERS_DRAIN));
+        let _ = tokio::join!(telling, host.assistants.stop(ANSWERS_DRAIN), host.automations.stop(RUNS_DRAIN));
+        let _ = automating.await;
         let _ = filing.await;
         say_goodbye(&host, reason).await;
         host.manager.stop_all().await;

@@ -16,6 +16,7 @@ use super::assets::Shelf;
 use super::bundle::BundleInfo;
 use super::cookie::SessionCookie;
 use super::edge::Edge;
+use super::hooks::HookRates;
 use crate::auth::{Authenticator, SignIn};
 use crate::files::Files;
 use crate::live::hub::Hub;
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) public_url: Option<String>,
     /// What counts before a route is reached.
     pub(crate) edge: Arc<Edge>,
+    /// How often webhooks' triggers are called.
+    pub(crate) hooks: HookRates,
     /// The settings as they are now: a reload brings others.
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
     /// The counters.

@@ -21,6 +21,11 @@ const TAGS: &[(&str, &[&str], &str)] = &[
     ("moderation", &["/api/v1/quarantine"], "What scanners hold back"),
     ("rooms", &["/api/v1/rooms"], "Where it is said, and who may read it"),
     ("ai", &["/api/v1/ai"], "Models, what they were asked and what it cost, and tool calls that wait for leave"),
+    (
+        "workflows",
+        &["/api/v1/workflows", "/api/v1/plugins/{name}/-/hooks"],
+        "What happens by itself: what starts it, and what it did",
+    ),
     ("plugins", &["/api/v1/plugins", "/api/v1/bundle"], "What is linked, and which of it runs"),
     ("gui", &["/api/v1/gui", "/ui"], "What plugins add to pages, and the pages themselves"),
     ("operating", &["/api/v1/audit", "/api/v1/system", "/api/v1/events"], "Looking after the server"),

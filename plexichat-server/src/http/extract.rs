@@ -186,8 +186,14 @@ pub(crate) fn discard(body: Body) {
     }));
 }
 
-/// Reads JSON: what is no JSON is 400, what is JSON of another shape 422 with where.
-pub(crate) fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+/// Any JSON value, within the limits of all bodies.
+pub(crate) fn parse_any_json(text: &[u8]) -> Result<serde_json::Value, ApiError> {
+    check_json(text)?;
+    serde_json::from_slice(text)
+        .map_err(|error| ApiError::bad_request("bad_json", format!("the body is not JSON: {error}")))
+}
+
+fn check_json(text: &[u8]) -> Result<(), ApiError> {
     if let Err(error) = std::str::from_utf8(text) {
         let at = error.valid_up_to();
         return Err(ApiError::bad_request("bad_encoding", format!("the body is not UTF-8 (at byte {at})")));
@@ -197,7 +203,13 @@ pub(crate) fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError
     }
     // Before the shape is looked at, so that what is no JSON is told so wherever its first mistake stands.
     serde_json::from_slice::<serde::de::IgnoredAny>(text)
-        .map_err(|error| ApiError::bad_request("bad_json", format!("the body is not JSON: {error}")))?;
+        .map(|_| ())
+        .map_err(|error| ApiError::bad_request("bad_json", format!("the body is not JSON: {error}")))
+}
+
+/// Reads JSON: what is no JSON is 400, what is JSON of another shape 422 with where.
+pub(crate) fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    check_json(text)?;
     if text.trim_ascii_start().first() != Some(&b'{') {
         // Serde would read an array into a struct, field by field.
         let finding = Finding { pointer: String::new(), message: "an object is expected".to_owned() };

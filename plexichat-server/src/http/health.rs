@@ -16,6 +16,7 @@ use super::app::App;
 use super::hook_counters;
 use super::openapi;
 use super::output::Shown;
+use super::workflows;
 use crate::error::{ApiError, Finding};
 
 /// The hooks that a message needs.
@@ -81,6 +82,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Shown<Well>, Ap
 pub(crate) struct Counters(String);
 
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Counters, ApiError> {
+    workflows::count(&app).await;
     Ok(Counters(app.counters()))
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct MessageList {
 }
 
 /// The sender's key: the same author, room and key give the same message, however often it is sent.
-pub(crate) struct IdempotencyKey(Option<String>);
+pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

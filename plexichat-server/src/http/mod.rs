@@ -21,6 +21,7 @@ mod gui;
 mod head;
 mod health;
 mod hook_counters;
+mod hooks;
 mod invitations;
 mod members;
 mod message;
@@ -39,6 +40,7 @@ mod quarantine;
 mod rates;
 mod rooms;
 mod routes;
+mod runs;
 mod scheduled;
 mod search;
 mod sign_in;
@@ -50,11 +52,13 @@ mod tokens;
 mod upload;
 mod users;
 mod websocket;
+mod workflows;
 
 use std::sync::Arc;
 
 pub(crate) use app::App;
 pub(crate) use bundle::BundleInfo;
+pub(crate) use hooks::HookRates;
 pub(crate) use openapi::write as document;
 pub(crate) use routes::clashes;
 

@@ -64,6 +64,15 @@ pub(crate) fn refusal(operation: &mut Operation, status: u16) {
 /// What went wrong while it was put together.
 pub(crate) fn write(bundle: &BundleInfo, plugins: &RouteTable) -> Result<Bytes, serde_json::Error> {
     let mut document = serde_json::to_value(document(bundle, routes::table))?;
+    // What takes all that is left of an address is a parameter like others here.
+    if let Some(paths) = document["paths"].as_object_mut() {
+        let open: Vec<String> = paths.keys().filter(|path| path.contains("{*")).cloned().collect();
+        for path in open {
+            if let Some(operations) = paths.remove(&path) {
+                paths.insert(path.replace("{*", "{"), operations);
+            }
+        }
+    }
     describe::complete(&mut document);
     plugin_document::add(&mut document, plugins);
     output::line(&document).map(Bytes::from)
@@ -136,15 +145,15 @@ mod tests {
         assert_eq!(document["openapi"].as_str().map(|version| version.starts_with("3.1")), Some(true));
         for route in routes::table() {
             let method = format!("{:?}", route.method).to_lowercase();
-            let operation = &document["paths"][route.path][&method];
+            let operation = &document["paths"][route.path.replace("{*", "{")][&method];
             assert!(operation["summary"].is_string(), "{method} {}", route.path);
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.keys().any(|status| status.starts_with(['1', '2'])), "{method} {}", route.path);
             assert!(responses.contains_key("400"), "{method} {}", route.path);
             let guarded = route.needs != super::super::auth::Needs::Nothing;
             assert_eq!(operation["security"].is_array(), guarded, "{method} {}", route.path);
-            // Whoever signs in may have the wrong password.
-            let asks = guarded || route.path == "/api/v1/auth/login";
+            // Whoever signs in may have the wrong password, whoever calls a webhook the wrong secret.
+            let asks = guarded || route.path == "/api/v1/auth/login" || route.path.contains("/-/hooks/");
             assert_eq!(responses.contains_key("401"), asks, "{method} {}", route.path);
         }
     }

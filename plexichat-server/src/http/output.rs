@@ -28,6 +28,9 @@ pub(crate) struct CreatedOnce<T> {
     pub(crate) known: bool,
 }
 
+/// 202 with JSON: it is on its way.
+pub(crate) struct Accepted<T>(pub(crate) T);
+
 /// 204: it is gone.
 pub(crate) struct Gone;
 
@@ -78,6 +81,12 @@ impl<T: Serialize> IntoResponse for Created<T> {
 impl<T: Serialize> IntoResponse for CreatedOnce<T> {
     fn into_response(self) -> Response {
         json(if self.known { StatusCode::OK } else { StatusCode::CREATED }, &self.value)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Accepted<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::ACCEPTED, &self.0)
     }
 }
 
@@ -134,6 +143,14 @@ impl<T: JsonSchema> OperationOutput for CreatedOnce<T> {
         let made = documented::<T>(context, "What was made");
         let known = documented::<T>(context, "What the same request had made before");
         vec![(Some(DocumentedStatus::Code(201)), made), (Some(DocumentedStatus::Code(200)), known)]
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Accepted<T> {
+    type Inner = T;
+
+    fn inferred_responses(context: &mut GenContext, _: &mut Operation) -> Responses {
+        one(202, documented::<T>(context, "What was begun"))
     }
 }
 

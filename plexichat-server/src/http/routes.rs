@@ -15,8 +15,9 @@ use plexichat::routes::RouteTable;
 use super::app::App;
 use super::auth::{Needs, authorize};
 use super::{
-    ai, audit, bundle, events, files, gui, health, invitations, members, message, messages, openapi, pages, plugins,
-    presence, quarantine, rooms, scheduled, search, sign_in, stream, system, tokens, users, websocket,
+    ai, audit, bundle, events, files, gui, health, hooks, invitations, members, message, messages, openapi, pages,
+    plugins, presence, quarantine, rooms, runs, scheduled, search, sign_in, stream, system, tokens, users, websocket,
+    workflows,
 };
 use crate::store::{Role, Scope};
 
@@ -45,6 +46,7 @@ const PUBLIC: Needs = Needs::Nothing;
 const READ: Needs = Needs::Scope(Scope::Read);
 const WRITE: Needs = Needs::Scope(Scope::Write);
 const MODERATOR: Needs = Needs::Role(Role::Moderator, Scope::Write);
+const MODERATOR_READS: Needs = Needs::Role(Role::Moderator, Scope::Read);
 const ADMIN: Needs = Needs::Role(Role::Admin, Scope::Admin);
 
 /// Every route. The last but one column are the statuses beyond those that every route of its kind has.
@@ -227,6 +229,58 @@ pub(crate) fn table() -> Vec<Route> {
         ),
         row(Post, "/api/v1/ai/replies/{id}/cancel", WRITE, "End an assistant's answer early", &[], ai::cancel),
         row(Get, "/api/v1/ai/usage", READ, "What models were asked, and what it cost", &[], ai::usage),
+        row(
+            Get,
+            "/api/v1/workflows",
+            MODERATOR_READS,
+            "List what starts workflows: when, where, and how its runs stand",
+            &[],
+            workflows::list,
+        ),
+        row(Post, "/api/v1/workflows/start", ADMIN, "Start a workflow by hand", &[404, 507], workflows::start),
+        row(
+            Post,
+            "/api/v1/workflows/secret",
+            ADMIN,
+            "Give a webhook's trigger a new secret, shown this once",
+            &[404, 507],
+            workflows::renew_secret,
+        ),
+        row(Get, "/api/v1/workflows/runs", MODERATOR_READS, "List runs, the newest first", &[], runs::list),
+        row(Get, "/api/v1/workflows/runs/{id}", MODERATOR_READS, "Show a run and what it did", &[], runs::show),
+        row(Post, "/api/v1/workflows/runs/{id}/cancel", ADMIN, "End a run", &[409, 507], runs::cancel),
+        row(
+            Post,
+            "/api/v1/workflows/runs/{id}/replay",
+            ADMIN,
+            "Queue a run again that failed or was cancelled",
+            &[409, 507],
+            runs::replay,
+        ),
+        row(
+            Get,
+            "/api/v1/workflows/dead-letters",
+            MODERATOR_READS,
+            "List runs that failed for good",
+            &[],
+            runs::dead_letters,
+        ),
+        row(
+            Post,
+            "/api/v1/workflows/dead-letters/replay",
+            ADMIN,
+            "Queue a plugin's dead letters again",
+            &[507],
+            runs::replay_dead_letters,
+        ),
+        row(
+            Post,
+            "/api/v1/plugins/{name}/-/hooks/{*id}",
+            PUBLIC,
+            "Call a webhook's trigger, with its secret",
+            &[401, 507],
+            hooks::call,
+        ),
         row(Get, "/api/v1/plugins", READ, "List the linked plugins", &[], plugins::list),
         row(Get, "/api/v1/plugins/{name}", READ, "Show a plugin", &[], plugins::show),
         row(Get, "/api/v1/plugins/{name}/schema", READ, "The schema of a plugin's configuration", &[], plugins::schema),
@@ -317,7 +371,7 @@ fn secure(operation: &mut Operation, needs: Needs) {
 /// `GET /api/v1/rooms/{id}/messages` is `get_rooms_id_messages`.
 fn operation_id(method: Method, path: &str) -> String {
     let words = path.trim_start_matches("/api/v1").split('/').filter(|word| !word.is_empty());
-    let words = words.map(|word| word.trim_matches(['{', '}']).replace(['.', '-'], "_"));
+    let words = words.map(|word| word.trim_matches(['{', '}', '*']).replace(['.', '-'], "_"));
     let verb = format!("{method:?}").to_lowercase();
     let words = words.chain((path == "/").then(|| "home".to_owned()));
     std::iter::once(verb).chain(words).collect::<Vec<_>>().join("_")
@@ -393,6 +447,7 @@ mod tests {
             "/ui/-/bridge.js",
             "/api/v1/auth/register",
             "/api/v1/auth/login",
+            "/api/v1/plugins/{name}/-/hooks/{*id}",
         ];
         assert_eq!(public, expected);
     }
@@ -401,8 +456,11 @@ mod tests {
     fn what_changes_plugins_or_people_is_the_administrators() {
         for route in table() {
             let changes = route.method != Get;
-            let of_all = ["/api/v1/plugins", "/api/v1/users", "/api/v1/invitations", "/api/v1/system"];
-            if changes && of_all.iter().any(|of_all| route.path.starts_with(of_all)) {
+            let of_all =
+                ["/api/v1/plugins", "/api/v1/users", "/api/v1/invitations", "/api/v1/system", "/api/v1/workflows"];
+            // Whoever calls a webhook shows its secret.
+            let is_hook = route.path.contains("/-/hooks/");
+            if changes && !is_hook && of_all.iter().any(|of_all| route.path.starts_with(of_all)) {
                 assert_eq!(route.needs, ADMIN, "{:?} {}", route.method, route.path);
             }
             if route.path.starts_with("/api/v1/quarantine") {

@@ -27,8 +27,10 @@ mod files;
 mod gui;
 mod people;
 mod plugin_routes;
+mod schedulers;
 mod typed_routes;
 mod walk;
+mod workflows;
 
 struct Fixture {
     service: axum::Router,
@@ -50,25 +52,7 @@ impl Fixture {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("plexichat.db")).unwrap();
         let hub = Hub::new(Arc::new(store.clone()));
-        let ports = Ports {
-            plugins: Arc::new(store.clone()),
-            messages: Arc::new(store.clone()),
-            storage: Arc::new(store.clone()),
-            users: Arc::new(store.clone()),
-            http: Arc::new(Egress::new(Default::default()).unwrap()),
-            sockets: Arc::new(crate::egress::socket::SocketEgress::new(Default::default())),
-            files: Arc::new(crate::directories::Directories::new(Default::default())),
-            automations: Arc::new(store.clone()),
-            admin: Arc::new(crate::overview::ServerAdmin::default()),
-            node: "main".to_owned(),
-            clock: Arc::new(SystemClock),
-            ai: Arc::new(store.clone()),
-            approvals: Arc::new(store.clone()),
-            questions: Arc::new(store.clone()),
-            pictures: Arc::new(MemoryStore::new()),
-            fanout: Arc::new(hub.clone()),
-            outbox: Arc::new(Outbox::new()),
-        };
+        let ports = ports(&store, &hub);
         let bundle = BundleInfo {
             name: "plexichat".to_owned(),
             version: "1.0.0".to_owned(),
@@ -90,6 +74,7 @@ impl Fixture {
             bundle,
             public_url: None,
             edge: Default::default(),
+            hooks: Default::default(),
             settings: watch::channel(Arc::new(Settings::default())).1,
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             stopping,
@@ -125,6 +110,29 @@ impl Fixture {
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), 10_000_000).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+/// What a host runs on over this store.
+fn ports(store: &Store, hub: &Hub) -> Ports {
+    Ports {
+        plugins: Arc::new(store.clone()),
+        messages: Arc::new(store.clone()),
+        storage: Arc::new(store.clone()),
+        users: Arc::new(store.clone()),
+        http: Arc::new(Egress::new(Default::default()).unwrap()),
+        sockets: Arc::new(crate::egress::socket::SocketEgress::new(Default::default())),
+        files: Arc::new(crate::directories::Directories::new(Default::default())),
+        automations: Arc::new(store.clone()),
+        admin: Arc::new(crate::overview::ServerAdmin::default()),
+        node: "main".to_owned(),
+        clock: Arc::new(SystemClock),
+        ai: Arc::new(store.clone()),
+        approvals: Arc::new(store.clone()),
+        questions: Arc::new(store.clone()),
+        pictures: Arc::new(MemoryStore::new()),
+        fanout: Arc::new(hub.clone()),
+        outbox: Arc::new(Outbox::new()),
     }
 }
 

@@ -77,7 +77,8 @@ fn method(route: &Route) -> &'static str {
 /// The route's address, of something that is not there.
 fn nowhere(route: &Route) -> String {
     let id = plexichat::id::RoomId::new().to_string();
-    let path = route.path.replace("{id}", &id).replace("{name}", "echo").replace("{user_id}", "me");
+    let path =
+        route.path.replace("{id}", &id).replace("{*id}", &id).replace("{name}", "echo").replace("{user_id}", "me");
     let path = path.replace("{plugin}", "echo").replace("{component}", "panel").replace("{action}", "open");
     path.replace("{emoji}", "%F0%9F%91%8D")
 }

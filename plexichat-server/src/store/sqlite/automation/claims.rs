@@ -112,7 +112,13 @@ pub(super) fn claim(tx: &Tx<'_>, claim: &Claim) -> rusqlite::Result<Vec<Claimed>
         }
     }
     drop(rows);
-    chosen.into_iter().map(|number| take(tx, number, claim)).collect()
+    let taken: Vec<Claimed> =
+        chosen.into_iter().map(|number| take(tx, number, claim)).collect::<rusqlite::Result<_>>()?;
+    for claimed in &taken {
+        let labels = [("plugin", claimed.run.plugin.to_string())];
+        metrics::counter!("plexichat_workflow_attempts_total", &labels).increment(1);
+    }
+    Ok(taken)
 }
 
 /// By the policy of the run that is the longest due.
