@@ -33,6 +33,7 @@ mod power;
 mod providers;
 mod readme;
 mod reload;
+mod reminder;
 mod roads;
 mod rooms;
 mod search;

@@ -96,3 +96,8 @@ pub use attributes::{config, event, handlers, model, plugin, role, t, test};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// What authors of automations read compiles.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../../docs/automation.md")]
+struct AutomationGuide;

@@ -12,6 +12,8 @@ pub(crate) struct Template {
     pub(crate) name: &'static str,
     /// What it begins.
     pub(crate) about: &'static str,
+    /// How to see it work once it is served, where `NAME` stands for the plugin's name.
+    pub(crate) next: &'static str,
     /// What its plugin asks for, and so what the bundle grants it.
     pub(crate) permissions: &'static [Permission],
     /// Paths in the crate, and their text before rendering.
@@ -29,20 +31,37 @@ pub(crate) const TEMPLATES: &[Template] = &[
     Template {
         name: "minimal",
         about: "one command, one setting",
+        next: "post: /NAME Ada",
         permissions: &[],
         files: files!["minimal": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/plugin.rs"],
     },
     Template {
         name: "ai-provider",
         about: "answers prompts with the models of a service",
+        next: "run: plexichat ai models",
         permissions: &[Permission::NetworkAccess],
         files: files!["ai-provider": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/plugin.rs"],
     },
     Template {
         name: "security",
         about: "judges messages and answers of models",
+        next: "post: abracadabra",
         permissions: &[],
         files: files!["security": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/plugin.rs"],
+    },
+    Template {
+        name: "interface",
+        about: "adds routes, a page and a widget",
+        next: "open: http://127.0.0.1:8080/ui",
+        permissions: &[],
+        files: files!["interface": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "ui/page.html", "ui/page.css", "tests/plugin.rs"],
+    },
+    Template {
+        name: "automation",
+        about: "runs workflows on events, commands and at times",
+        next: "post: /NAME tea",
+        permissions: &[Permission::PostMessages],
+        files: files!["automation": "Cargo.toml", "README.md", "src/lib.rs", "src/config.rs", "tests/plugin.rs"],
     },
 ];
 
@@ -71,7 +90,7 @@ impl Template {
     /// A template for tests.
     #[cfg(test)]
     pub(crate) const fn fixture(files: &'static [(&'static str, &'static str)]) -> Self {
-        Self { name: "fixture", about: "", permissions: &[], files }
+        Self { name: "fixture", about: "", next: "", permissions: &[], files }
     }
 
     /// The crate's files: path and text.
@@ -100,36 +119,63 @@ impl Template {
 
 /// Types that a template's code names itself, and so no plugin's type may be called.
 const TAKEN: &[&str] = &[
+    "Add",
     "AiDelta",
     "AiError",
     "AiErrorKind",
     "AiProvider",
     "AiRequest",
     "AiStream",
+    "Arc",
+    "Auth",
+    "Automation",
+    "Block",
+    "Button",
     "Canary",
     "Config",
     "Context",
-    "FinishReason",
+    "Count",
+    "Event",
     "Finding",
+    "FinishReason",
+    "Gui",
+    "GuiReply",
     "HttpClient",
+    "Interaction",
+    "Interface",
+    "Json",
     "MessageView",
+    "Misfire",
     "Model",
     "Option",
+    "Outcome",
     "Plugin",
+    "PluginError",
+    "Post",
     "ReplyMode",
     "ReplyView",
     "Result",
+    "RoomId",
+    "RouteBody",
+    "RouteCall",
+    "Routes",
+    "RunState",
     "ScanError",
+    "Scope",
     "Secret",
     "Security",
     "Self",
     "String",
     "TestHost",
     "TestResult",
+    "Time",
+    "Triggers",
     "Turn",
     "Value",
     "Vec",
     "Verdict",
+    "WorkflowError",
+    "WorkflowRun",
 ];
 
 /// `word-filter` → `WordFilter`.

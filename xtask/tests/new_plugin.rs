@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The templates, by the name that the command line knows.
-const TEMPLATES: &[&str] = &["minimal", "ai-provider", "security"];
+const TEMPLATES: &[&str] = &["minimal", "ai-provider", "security", "interface", "automation"];
 
 #[test]
 fn every_template_compiles_passes_its_tests_and_is_linked() {

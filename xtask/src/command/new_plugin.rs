@@ -63,7 +63,8 @@ fn run(matches: &ArgMatches) -> Result<()> {
     for path in &written {
         println!("wrote {path}");
     }
-    println!("\nnext:\n  cargo xtask test {name}\n  cargo xtask run        # then post: /{name} Ada");
+    let next = template.next.replace("NAME", name.as_str());
+    println!("\nnext:\n  cargo xtask test {name}\n  cargo xtask run        # then {next}");
     Ok(())
 }
 
