@@ -124,6 +124,8 @@ impl<P: Registered> RunningPlugin<P> {
     /// A dropped call may have moved the clock some of the way.
     pub async fn advance(&self, by: Duration) -> TestResult {
         let micros = |time: Time| time.as_micros();
+        // The clock may have been moved, or the plugin enabled, since anybody looked.
+        self.host().automations.look();
         self.idle().await?;
         let end = micros(self.clock().now()) + i64::try_from(by.as_micros())?;
         loop {
