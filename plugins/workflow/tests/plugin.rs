@@ -1,8 +1,12 @@
 //! Workflows on the test kit's real host: where definitions come from, what is told of them, and the files that are generated.
 
 use std::path::Path;
+use std::time::Duration;
 
+use plexichat::guard::GuardedBody;
+use plexichat::plugin::interface::Caller;
 use plexichat::prelude::*;
+use plexichat::routes::Lookup;
 use plexichat::testing::{RunningPlugin, TestHost, TestResult};
 use plexichat_workflow::Workflow;
 
@@ -74,6 +78,69 @@ async fn wrong_configuration_is_refused_with_pointers() -> TestResult {
     assert!(refused.contains("/definitions/0/steps/0/if: nothing is called `nope`"), "{refused}");
     assert!(refused.contains("/definitions/1/stps: unknown key `stps` (did you mean `steps`?)"), "{refused}");
     assert!(said(&plugin, "/workflow").await?.starts_with("`a`"), "the old one goes on");
+    Ok(())
+}
+
+/// Calls a route as the server does, for a person whose role it has checked.
+async fn call(
+    plugin: &RunningPlugin<Workflow>,
+    method: &str,
+    path: &str,
+    body: impl Into<Vec<u8>>,
+) -> TestResult<(u16, Value)> {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let host = plugin.host();
+    let path = format!("/api/v1/plugins/workflow{path}");
+    let Lookup::Found(route, parameters) = host.routes.find(method, &path) else {
+        return Err(format!("{method} {path}: no route").into());
+    };
+    let mut call = RouteCall::new(method, &path, Caller::known(plugin.actor("alice")));
+    (call.parameters, call.query, call.body) = (parameters, query.to_owned(), body.into());
+    let running = host.running("workflow").ok_or("it does not run")?;
+    match running.route(route.index, call, Duration::from_secs(20)).await? {
+        Ok(answer) => {
+            let GuardedBody::Whole(bytes) = answer.body else { return Err("it is a stream".into()) };
+            Ok((answer.status, serde_json::from_slice(&bytes).unwrap_or_default()))
+        }
+        Err(error) => Ok((error.kind().http_status(), json!(error.to_string()))),
+    }
+}
+
+#[plexichat::test]
+async fn administrators_keep_definitions() -> TestResult {
+    let plugin = in_files().start::<Workflow>().await?;
+    let bye = HELLO.replace("hello", "bye");
+    let (status, body) = call(&plugin, "PUT", "/definitions/bye?version=0", bye.clone()).await?;
+    assert_eq!((status, &body["stored_version"], &body["source"]), (200, &json!(1), &json!("stored bye")));
+    // Somebody else made it meanwhile.
+    assert_eq!(call(&plugin, "PUT", "/definitions/bye?version=0", bye.clone()).await?.0, 409);
+    let (status, body) = call(&plugin, "PUT", "/definitions/bye", bye.replace("text", "txt")).await?;
+    let message = body["error"]["message"].as_str().ok_or("no message")?;
+    assert_eq!(status, 422);
+    assert!(
+        message.contains("bye.toml:4:28: /steps/0/post/txt: unknown key `txt` (did you mean `text`?)"),
+        "{message}"
+    );
+    let (status, body) = call(&plugin, "PUT", "/definitions/other", bye.clone()).await?;
+    assert_eq!((status, &body["error"]["problems"][0]["origin"]), (422, &json!("other.toml")));
+    // What stands in a file is changed there.
+    assert_eq!(call(&plugin, "PUT", "/definitions/hello", HELLO).await?.0, 409);
+    assert_eq!(call(&plugin, "DELETE", "/definitions/hello", "").await?.0, 409);
+
+    let (_, body) = call(&plugin, "GET", "/definitions", "").await?;
+    let names: Vec<&Value> = body["definitions"].as_array().ok_or("no list")?.iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["bye", "hello"]);
+    assert_eq!(body["definitions"][0]["triggers"][0]["id"], "wf/bye/manual");
+    let (_, body) = call(&plugin, "GET", "/definitions/bye", "").await?;
+    assert_eq!((&body["text"], &body["format"]), (&json!(bye), &json!("toml")));
+    let (status, body) = call(&plugin, "POST", "/definitions/-/check", "name = 'x'\nsteps = []").await?;
+    assert_eq!((status, &body["ok"]), (200, &json!(false)));
+    assert_eq!(call(&plugin, "GET", "/workflow.schema.json", "").await?.1, plexichat_workflow::editor_schema());
+
+    assert_eq!(call(&plugin, "DELETE", "/definitions/bye", "").await?.0, 204);
+    assert_eq!(call(&plugin, "GET", "/definitions/bye", "").await?.0, 404);
+    let (_, body) = call(&plugin, "GET", "/definitions", "").await?;
+    assert_eq!(body["definitions"].as_array().map(Vec::len), Some(1));
     Ok(())
 }
 

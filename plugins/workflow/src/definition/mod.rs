@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::span::Span;
+pub(crate) use self::span::Span;
 
 /// How often a loop goes round at most where it says nothing.
 pub(crate) const LOOP_MAX: u32 = 100;

@@ -137,11 +137,15 @@ struct Bench {
 
 impl Bench {
     fn new(text: &str) -> Self {
+        Self::of("test.toml", text)
+    }
+
+    fn of(path: &str, text: &str) -> Self {
         let secrets = Arc::new([("token".to_owned(), Secret::new("s3cr3t-4711"))].into());
         let language = Language::new(&secrets);
         let names = ["token".to_owned()];
         let checks = Checks { language: &language, secrets: &names, tools: None, trigger: &|spec| spec.check() };
-        let definition = check::parse_text("test.toml", text, Format::Toml, &checks)
+        let definition = check::parse_text(path, text, Format::of_path(path).unwrap(), &checks)
             .unwrap_or_else(|problems| panic!("{}", check::told(&problems)));
         let stage = Arc::<Stage>::default();
         let shelf = Arc::new(Shelf { stage: stage.clone(), state: Mutex::default(), steps: Mutex::default() });
@@ -452,4 +456,41 @@ async fn whoever_dies_goes_on_where_it_was() {
         died += 1;
     }
     assert!(died > 60, "only {died} places to die in");
+}
+
+/// Everything in `gallery/` is taken, and its dry run goes to the end.
+#[tokio::test]
+async fn the_gallery_runs_dry() {
+    let inputs = json!({
+        "morning-report": {},
+        "release": { "command": "release", "arguments": "1.4.0" },
+        "welcome": { "event": { "data": { "name": "ann" } } },
+        "alerts": { "body": { "alerts": [{ "severity": "critical", "title": "Disk full" }, { "severity": "info", "title": "Up" }] } },
+        "weekly-review": {},
+    });
+    let expected = json!({
+        "morning-report": ["http", "ai", "post"],
+        "release": ["ask", "http", "wait", "http", "post"],
+        "welcome": ["post", "wait", "post"],
+        "alerts": ["post", "tool", "post", "post"],
+        "weekly-review": ["http", "http", "post"],
+    });
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/gallery");
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path().display().to_string();
+        let text = std::fs::read_to_string(&path).unwrap().replace("ci_token", "token");
+        let mut bench = Bench::of(&path, &text);
+        bench.dry_run = true;
+        let name = bench.definition.name.clone();
+        bench.input = inputs[&name].clone();
+        let outcome = bench.to_the_end().await;
+        assert!(matches!(outcome, Ok(Outcome::Done(_))), "{path}: {outcome:?} {:?}", bench.timeline());
+        let steps = bench.shelf.steps.lock().unwrap();
+        let would = steps.iter().filter(|(_, status, _)| status == "would");
+        let does: Vec<&Value> = would.map(|(_, _, detail)| &detail["does"]).collect();
+        assert_eq!(json!(does), expected[&name], "{path}");
+        seen += 1;
+    }
+    assert_eq!(seen, 5);
 }
