@@ -135,7 +135,7 @@ impl Workflow {
             text => serde_json::from_str(text)
                 .map_err(|error| PluginError::input(format!("the input is no JSON: {error}")))?,
         };
-        let id = format!("{TRIGGERS}{}/{BY_HAND}", active.definition.name);
+        let id = format!("{TRIGGERS}{}.{BY_HAND}", active.definition.name);
         let key = Some(call.message_id.to_string());
         let run = self.context.triggers().start(&id, input, key).await?;
         Ok(format!("Run `{run}` of workflow `{name}` begins."))

@@ -130,7 +130,7 @@ async fn administrators_keep_definitions() -> TestResult {
     let (_, body) = call(&plugin, "GET", "/definitions", "").await?;
     let names: Vec<&Value> = body["definitions"].as_array().ok_or("no list")?.iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["bye", "hello"]);
-    assert_eq!(body["definitions"][0]["triggers"][0]["id"], "wf/bye/manual");
+    assert_eq!(body["definitions"][0]["triggers"][0]["id"], "wf.bye.manual");
     let (_, body) = call(&plugin, "GET", "/definitions/bye", "").await?;
     assert_eq!((&body["text"], &body["format"]), (&json!(bye), &json!("toml")));
     let (status, body) = call(&plugin, "POST", "/definitions/-/check", "name = 'x'\nsteps = []").await?;

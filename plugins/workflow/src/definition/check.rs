@@ -27,8 +27,8 @@ const STEP_TIMEOUT_MAX: Span = Span(50 * 60);
 /// How often a run may be begun again after a crash. What its steps do about failures is theirs.
 const ATTEMPTS: u32 = 20;
 
-/// Where triggers of workflows begin: `wf/<name>/<n>`.
-pub(crate) const TRIGGERS: &str = "wf/";
+/// Where triggers of workflows begin: `wf.<name>.<n>`.
+pub(crate) const TRIGGERS: &str = "wf.";
 
 /// The last part of the trigger by which an administrator starts a workflow.
 pub(crate) const BY_HAND: &str = "manual";
@@ -471,7 +471,7 @@ impl Trigger {
                 Problem::new("", "a trigger is exactly one of `event`, `cron`, `every`, `at`, `webhook`, `command`");
             return Err(problem.hint("give each a `[[triggers]]` of its own"));
         };
-        let id = format!("{TRIGGERS}{}/{index}", definition.name);
+        let id = format!("{TRIGGERS}{}.{index}", definition.name);
         let mut spec = TriggerSpec::new(id, on, definition.name.clone(), Scope::Cluster);
         spec.input = self.input.clone();
         spec.policy = definition.policy();
@@ -492,7 +492,7 @@ impl Definition {
 
     /// Its triggers as the host takes them, the one by hand included. Those that a check would refuse are left out.
     pub(crate) fn specs(&self) -> Vec<TriggerSpec> {
-        let by_hand = format!("{TRIGGERS}{}/{BY_HAND}", self.name);
+        let by_hand = format!("{TRIGGERS}{}.{BY_HAND}", self.name);
         let mut by_hand = TriggerSpec::new(by_hand, On::Manual, self.name.clone(), Scope::Cluster);
         by_hand.policy = self.policy();
         let named = self.triggers.iter().enumerate().filter_map(|(index, trigger)| trigger.spec(self, index).ok());

@@ -121,7 +121,7 @@ impl<'a> Going<'a> {
     /// Whether the trigger's condition holds, and what the variables begin with.
     async fn begin(&self) -> Result<Option<Outcome>, WorkflowError> {
         let definition = self.engine.definition;
-        let index = self.run.trigger.rsplit('/').next().and_then(|index| index.parse::<usize>().ok());
+        let index = self.run.trigger.rsplit('.').next().and_then(|index| index.parse::<usize>().ok());
         let trigger = index.and_then(|index| definition.triggers.get(index));
         let scope = self.scope(&Vec::new());
         if let Some(when) = trigger.and_then(|trigger| trigger.when.as_deref()) {

@@ -155,7 +155,7 @@ impl Bench {
 
     /// One attempt; nothing where the process died in it.
     async fn attempt(&self) -> Option<Result<Outcome, WorkflowError>> {
-        let mut run = WorkflowRun::new(self.id, "test", "wf/test/0", self.input.clone(), self.shelf.clone());
+        let mut run = WorkflowRun::new(self.id, "test", "wf.test.0", self.input.clone(), self.shelf.clone());
         run.state = self.shelf.state.lock().unwrap().clone();
         run.dry_run = self.dry_run;
         run.deadline = later(World::now(&self.stage), Duration::from_secs(120));
