@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::support::bundle::fixtures;
 use crate::support::{Client, Server, Setup};
 
 /// How often each operation is tried in each phase; with it, both tokens are done within some minutes.
@@ -30,9 +31,9 @@ fn seed() -> String {
     seed
 }
 
-/// Every check of schemathesis against the default bundle: no server error, no status and no shape that the document does
-/// not tell of.
-async fn check(server: &Server, token: &str) {
+/// Every check of schemathesis against a bundle, or against those of its addresses that fit a pattern: no server error, no status
+/// and no shape that the document does not tell of.
+async fn check(server: &Server, token: &str, only: Option<&'static str>) {
     let (server_address, token) = (server.address, token.to_owned());
     let ran = tokio::task::spawn_blocking(move || {
         let config = crate::tidy::root().join("tests/api/schemathesis.toml");
@@ -42,6 +43,9 @@ async fn check(server: &Server, token: &str) {
         schemathesis.arg("--header").arg(format!("Authorization: Bearer {token}"));
         schemathesis.args(["--checks", "all", "--max-examples", EXAMPLES, "--max-time", SECONDS, "--seed", &seed()]);
         schemathesis.args(["--request-timeout", "20", "--continue-on-failure", "--no-color", "--warnings", "off"]);
+        if let Some(pattern) = only {
+            schemathesis.arg("--include-path-regex").arg(pattern);
+        }
         schemathesis.output().unwrap()
     });
     let output = ran.await.unwrap();
@@ -66,7 +70,7 @@ async fn user_token(client: &Client) -> String {
 async fn schemathesis_finds_nothing_with_a_users_token() {
     let server = setup().start();
     let token = user_token(&server.client()).await;
-    check(&server, &token).await;
+    check(&server, &token, None).await;
 }
 
 #[tokio::test]
@@ -74,7 +78,18 @@ async fn schemathesis_finds_nothing_with_a_users_token() {
 async fn schemathesis_finds_nothing_with_an_administrators_token() {
     let server = setup().start();
     let token = server.token();
-    check(&server, &token).await;
+    check(&server, &token, None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PLEXICHAT_TEST_PYTHON, a Python with the package `schemathesis`"]
+async fn schemathesis_finds_nothing_in_routes_of_every_kind() {
+    let plugin = "[plugins.switchboard]\nenabled = true\nroute_rate = 1000000\n[plugins.switchboard.config]\nsecret = \"s3cret\"\n";
+    let limits = "[server.accounts]\nbad_tokens_per_minute = 1000000\n";
+    let server = Setup::of(fixtures()).config(&format!("{limits}{plugin}")).start();
+    for token in [user_token(&server.client()).await, server.token()] {
+        check(&server, &token, Some("^/api/v1/plugins/switchboard/")).await;
+    }
 }
 
 #[tokio::test]

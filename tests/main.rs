@@ -36,6 +36,7 @@ mod reload;
 mod reminder;
 mod roads;
 mod rooms;
+mod routes;
 mod search;
 mod secrets;
 mod settings;

@@ -2,12 +2,14 @@
 //! none of them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::assistant::command::NAME as RESERVED_COMMAND;
 use crate::descriptor::{Descriptor, Hook};
 use crate::order::{hook_order, start_order};
 use crate::plugin::gui::component;
 use crate::problem::Problem;
+use crate::trigger::{On, TriggerSpec};
 use crate::{registry, routes};
 
 /// The version of this crate, which plugins state a range for.
@@ -45,10 +47,8 @@ impl Catalog {
     /// # Errors
     /// As [`linked`](Self::linked), without the comparison.
     pub fn of(plugins: &[&'static Descriptor]) -> Result<Self, Vec<Problem>> {
-        let mut problems = clashes(plugins);
+        let mut problems = mistakes(plugins);
         problems.extend(plugins.iter().filter_map(|plugin| check_core(plugin)));
-        problems.extend(routes::check(plugins));
-        problems.extend(plugins.iter().flat_map(|plugin| check_gui(plugin)));
         let sorted = start_order(plugins).unwrap_or_else(|more| {
             problems.extend(more);
             Vec::new()
@@ -96,34 +96,85 @@ fn compare(linked: &[&'static Descriptor], expected: &[Descriptor]) -> Vec<Probl
     dropped.chain(unnamed).collect()
 }
 
+/// What is wrong with what these plugins add, each by itself and one beside the other; what they require is not asked.
+pub(crate) fn mistakes(plugins: &[&'static Descriptor]) -> Vec<Problem> {
+    let mut problems = clashes(plugins);
+    problems.extend(routes::check(plugins));
+    problems.extend(plugins.iter().flat_map(|plugin| check_gui(plugin)));
+    problems
+}
+
 /// What two plugins claim both.
 fn clashes(plugins: &[&'static Descriptor]) -> Vec<Problem> {
-    let mut owners: BTreeMap<(&str, &str), &Descriptor> = BTreeMap::new();
+    let mut owners: BTreeMap<(&str, String), Owner<'_>> = BTreeMap::new();
     let mut problems = Vec::new();
     for plugin in plugins {
-        if plugin.commands.iter().any(|command| command.name == RESERVED_COMMAND) {
-            let message = format!(
-                "crate `{}` and the server itself both have the command `{RESERVED_COMMAND}`",
-                plugin.package.name
-            );
-            problems.push(Problem::new("", message).hint("rename the plugin's command"));
-        }
-        let claims = std::iter::once(("name", plugin.name))
-            .chain(plugin.commands.iter().map(|command| ("command", command.name)))
-            .chain(plugin.emits.iter().map(|event| ("event", *event)))
-            .chain(plugin.absolute_routes.iter().map(|path| ("route", *path)));
-        for claim in claims {
-            if let Some(owner) = owners.insert(claim, plugin) {
-                let (kind, what) = claim;
-                let (one, other) = (owner.package.name, plugin.package.name);
-                problems.push(
-                    Problem::new("", format!("crates `{one}` and `{other}` both have the {kind} `{what}`"))
-                        .hint("rename one of them, or leave one of the plugins out of the bundle"),
-                );
+        let triggers = (plugin.entry.triggers)();
+        let own = |what: &'static str, name: &str| ((what, name.to_owned()), Owner { plugin, trigger: None });
+        let claims = std::iter::once(own("name", plugin.name))
+            .chain(plugin.commands.iter().map(|command| own("command", command.name)))
+            .chain(plugin.emits.iter().map(|event| own("event", event)))
+            .chain(plugin.absolute_routes.iter().map(|path| own("route", path)))
+            .chain(triggers.iter().filter_map(|trigger| match &trigger.on {
+                On::Command { name, .. } => {
+                    Some((("command", name.clone()), Owner { plugin, trigger: Some(trigger.id.clone()) }))
+                }
+                _ => None,
+            }));
+        for (claim, owner) in claims {
+            if claim == ("command", RESERVED_COMMAND.to_owned()) {
+                let message = format!("{owner} and the server itself both have the command `{RESERVED_COMMAND}`");
+                problems.push(Problem::new("", message).hint("rename the plugin's command"));
+                continue;
+            }
+            let (kind, what) = (claim.0, claim.1.clone());
+            let message = owners.get(&claim).map(|other| match (&other.trigger, &owner.trigger) {
+                (None, None) => {
+                    let (one, other) = (other.plugin.package.name, plugin.package.name);
+                    format!("crates `{one}` and `{other}` both have the {kind} `{what}`")
+                }
+                _ => format!("{other} and {owner} both have the {kind} `{what}`"),
+            });
+            match message {
+                Some(message) => problems.push(
+                    Problem::new("", message).hint("rename one of them, or leave one of the plugins out of the bundle"),
+                ),
+                None => drop(owners.insert(claim, owner)),
             }
         }
+        problems.extend(triggers_twice(plugin, &triggers));
     }
     problems
+}
+
+/// Who claims something.
+struct Owner<'a> {
+    plugin: &'a Descriptor,
+    /// The trigger whose it is, where it is one's.
+    trigger: Option<String>,
+}
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Descriptor { name, package, .. } = self.plugin;
+        match &self.trigger {
+            Some(trigger) => write!(formatter, "the trigger `{trigger}` of plugin `{name}`"),
+            None => write!(formatter, "crate `{}`", package.name),
+        }
+    }
+}
+
+/// The triggers of a plugin's code that have the same identifier.
+fn triggers_twice(plugin: &Descriptor, triggers: &[TriggerSpec]) -> Vec<Problem> {
+    let twice = triggers.iter().enumerate().filter_map(|(index, trigger)| {
+        let other = triggers[..index].iter().find(|other| other.id == trigger.id)?;
+        let message = format!(
+            "plugin `{}` has two triggers with the identifier `{}`: one starts the workflow `{}`, one `{}`",
+            plugin.name, trigger.id, other.workflow, trigger.workflow
+        );
+        Some(Problem::new("", message).hint("give one of them another identifier in `register_triggers`"))
+    });
+    twice.collect()
 }
 
 /// What is wrong with what a plugin adds to the pages.
@@ -155,8 +206,12 @@ fn check_core(plugin: &Descriptor) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
+
     use crate::command::CommandSpec;
+    use crate::descriptor::Entry;
     use crate::descriptor::sample::plugin;
+    use crate::trigger::Scope;
 
     fn leak(descriptor: Descriptor) -> &'static Descriptor {
         Box::leak(Box::new(descriptor))
@@ -205,6 +260,43 @@ mod tests {
         check(
             clashes(&[one, other]),
             &["crates `plexichat-test` and `plexichat-test` both have the event `custom.done`"],
+        );
+    }
+
+    #[test]
+    fn triggers_have_identifiers_and_commands_of_their_own() {
+        fn trigger(id: &str, command: &str) -> TriggerSpec {
+            let on = On::Command { name: command.to_owned(), help: String::new() };
+            let (workflow, policy) = (format!("work-{id}"), Default::default());
+            TriggerSpec { id: id.to_owned(), on, workflow, scope: Scope::Cluster, input: Value::Null, policy }
+        }
+        let with = |name, triggers: fn() -> Vec<TriggerSpec>| {
+            let plugin = plugin(name);
+            leak(Descriptor { entry: Entry { triggers, ..plugin.entry }, ..plugin })
+        };
+        let one = with("a", || vec![trigger("x", "run"), trigger("y", "walk")]);
+        check(clashes(&[one]), &[]);
+        let twice = with("a", || vec![trigger("x", "run"), trigger("x", "walk")]);
+        check(
+            clashes(&[twice]),
+            &["plugin `a` has two triggers with the identifier `x`: one starts the workflow `work-x`, one `work-x`"],
+        );
+        let other = with("b", || vec![trigger("z", "run")]);
+        check(
+            clashes(&[one, other]),
+            &["the trigger `x` of plugin `a` and the trigger `z` of plugin `b` both have the command `run`"],
+        );
+        let command = CommandSpec { name: "run", help: "", method: "run", arguments: || Value::Null, fields: &[] };
+        let commands: &'static [CommandSpec] = Box::leak(Box::new([command]));
+        let commanding = leak(Descriptor { commands, ..plugin("c") });
+        check(
+            clashes(&[one, commanding]),
+            &["the trigger `x` of plugin `a` and crate `plexichat-test` both have the command `run`"],
+        );
+        let reserved = with("d", || vec![trigger("w", "ai")]);
+        check(
+            clashes(&[reserved]),
+            &["the trigger `w` of plugin `d` and the server itself both have the command `ai`"],
         );
     }
 

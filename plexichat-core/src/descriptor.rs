@@ -18,7 +18,7 @@ use crate::permission::{Permission, PermissionSet};
 use crate::plugin::ai_provider::AiProvider;
 use crate::plugin::automation::{Automation, Triggers};
 use crate::plugin::gui::{ComponentSpec, Gui, GuiReply, Interaction};
-use crate::plugin::interface::{RouteAnswer, RouteCall, RouteRefusal, RouteSpec, Routes};
+use crate::plugin::interface::{RouteAnswer, RouteCall, RouteRefusal, RouteSpec, Routes, SocketTask};
 use crate::plugin::security::Security;
 use crate::plugin::{Health, Plugin};
 use crate::problem::Problem;
@@ -283,6 +283,11 @@ pub trait Instance: Send + Sync + 'static {
     fn route(&self, route: usize, call: RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> {
         let _ = (route, call);
         Box::pin(std::future::ready(Err(PluginError::not_found("this plugin has no routes"))))
+    }
+    /// Takes a call of the WebSocket with this index apart; what is given back speaks on it.
+    fn socket(&self, route: usize, call: RouteCall) -> BoxFuture<'static, Result<SocketTask>> {
+        let _ = (route, call);
+        Box::pin(std::future::ready(Err(PluginError::not_found("this plugin has no WebSockets"))))
     }
     /// Calls the component with this index in what [`Entry::gui`] gives.
     fn interact(&self, component: usize, interaction: Interaction) -> BoxFuture<'static, Result<GuiReply>> {

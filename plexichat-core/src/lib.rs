@@ -101,3 +101,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../../docs/automation.md")]
 struct AutomationGuide;
+
+/// The plugins of the guide compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/interfaces.md")]
+struct Interfaces;

@@ -22,12 +22,11 @@ use crate::descriptor::{
     AiProviderRole, AutomationRole, Descriptor, Entry, Handlers, Hook, HookSpec, Instance, InterfaceRole, Package,
     Registered, Role, SecurityRole, StartError,
 };
-use crate::error::PluginError;
 use crate::error::Result;
 use crate::event::Event;
 use crate::plugin::ai_provider::AiProvider;
 use crate::plugin::gui::{ComponentSpec, Gui, GuiReply, Interaction};
-use crate::plugin::interface::{RouteAnswer, RouteCall, RouteSpec, Routes};
+use crate::plugin::interface::{RouteAnswer, RouteCall, RouteSpec, Routes, SocketTask};
 use crate::plugin::security::Security;
 use crate::plugin::{Health, Plugin};
 use crate::problem::Problem;
@@ -186,9 +185,11 @@ impl<P: Registered> Instance for Running<P> {
     }
 
     fn route(&self, route: usize, call: RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> {
-        self.routes
-            .call(route, self.plugin.clone(), call)
-            .unwrap_or_else(|| Box::pin(std::future::ready(Err(PluginError::not_found("there is no such route")))))
+        self.routes.call(route, self.plugin.clone(), call)
+    }
+
+    fn socket(&self, route: usize, call: RouteCall) -> BoxFuture<'static, Result<SocketTask>> {
+        Box::pin(std::future::ready(self.routes.open(route, self.plugin.clone(), call)))
     }
 
     fn interact(&self, component: usize, interaction: Interaction) -> BoxFuture<'static, Result<GuiReply>> {

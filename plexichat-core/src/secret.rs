@@ -177,6 +177,16 @@ pub(crate) fn is_secret_at(schema: &Value, value: &Value, pointer: &str) -> bool
     })
 }
 
+/// Whether a value of this schema has a secret at a pointer, where it has anything there.
+#[cfg(feature = "host")]
+pub(crate) fn may_be_at(schema: &Value, pointer: &str) -> bool {
+    let mut places = vec![schema];
+    for key in crate::problem::pointer_keys(pointer) {
+        places = places.iter().flat_map(|place| walk::property(schema, place, &key)).collect();
+    }
+    places.iter().any(|place| is_secret(schema, place))
+}
+
 /// Where a value has secrets by its schema.
 pub(crate) fn pointers(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();

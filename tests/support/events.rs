@@ -21,11 +21,19 @@ pub(crate) struct Events {
 impl Events {
     /// Asks for a room's stream, which must be given.
     pub(crate) async fn follow(client: &Client, room: &str, query: &str, last_id: Option<&str>) -> Self {
+        let mut events = Self::open(client, &format!("/api/v1/rooms/{room}/stream{query}"), last_id).await;
+        // The first says how far one is, so that the room is listened to once it is here.
+        assert_eq!(events.block().await.as_deref().map(|block| block.contains(": listening")), Some(true));
+        events
+    }
+
+    /// Asks for the stream at an address, which must be given.
+    pub(crate) async fn open(client: &Client, path: &str, last_id: Option<&str>) -> Self {
         let stream = TcpStream::connect(client.address()).await.unwrap();
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         // Ends with the stream.
         tokio::spawn(async move { drop(connection.await) });
-        let mut request = Request::get(format!("/api/v1/rooms/{room}/stream{query}"))
+        let mut request = Request::get(path)
             .header("host", client.address().to_string())
             .header("authorization", format!("Bearer {}", client.bearer().unwrap()));
         if let Some(id) = last_id {
@@ -34,10 +42,7 @@ impl Events {
         let answer = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        let mut events = Self { body: answer.into_body(), read: String::new(), last_id: None };
-        // The first says how far one is, so that the room is listened to once it is here.
-        assert_eq!(events.block().await.as_deref().map(|block| block.contains(": listening")), Some(true));
-        events
+        Self { body: answer.into_body(), read: String::new(), last_id: None }
     }
 
     /// The next event's data; nothing where the server ended the stream.

@@ -35,7 +35,16 @@ impl WebSocket {
         client: &Client,
         headers: &[(&'static str, &str)],
     ) -> Result<WebSocketStream<TcpStream>, Error> {
-        let mut request = format!("ws://{}/api/v1/ws", client.address()).into_client_request().unwrap();
+        Self::handshake_at(client, "/api/v1/ws", headers).await
+    }
+
+    /// The handshake at another address.
+    pub(crate) async fn handshake_at(
+        client: &Client,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<WebSocketStream<TcpStream>, Error> {
+        let mut request = format!("ws://{}{path}", client.address()).into_client_request().unwrap();
         if let Some(token) = client.bearer() {
             request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         }

@@ -1,8 +1,8 @@
 //! Builds the bundle with Cargo, whose own progress is shown. Knows no server and no proof.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use toml_edit::DocumentMut;
 
@@ -42,10 +42,27 @@ fn build(workspace: &Workspace, profile: &str, selection: &Selection, target: Op
     let folder = if profile == "dev" { "debug" } else { profile };
     let path = workspace.target.join(target.unwrap_or_default()).join(folder).join(binary);
     if path.is_file() {
+        goes_together(&path)?;
         return Ok(path);
     }
     Err(Failure::found(format!("Cargo built the bundle, and `{}` is not there", path.display()))
         .hint("does a `.cargo/config.toml` or CARGO_BUILD_TARGET set another target?"))
+}
+
+/// Has the bundle look at its own plugins: two routes at one address, or two triggers of one name, are known only by running
+/// code, and are a build's failure all the same. Listing the events starts nothing and reads no settings.
+fn goes_together(binary: &Path) -> Result<()> {
+    let output = match Command::new(binary).arg("events").stdin(Stdio::null()).output() {
+        Ok(output) => output,
+        // Built for another machine: it says so at its start there.
+        Err(_) => return Ok(()),
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let found = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::found(format!("the plugins of the bundle do not go together:\n{}", found.trim_end()))
+        .hint("mend the plugins that are named, or leave one out: `--plugins`"))
 }
 
 /// The target of a package: the one asked for, where it is installed, else this machine's with the GNU C library. What
@@ -152,5 +169,25 @@ mod tests {
         assert_eq!(flags[..2], ["-Cdebuginfo=1", "-Ctarget-feature=+crt-static"]);
         let failure = static_flags(&["-C".to_owned(), "panic=abort".to_owned()]).unwrap_err().to_string();
         assert!(failure.starts_with("error: RUSTFLAGS sets `panic = \"abort\"`"), "{failure}");
+    }
+
+    #[test]
+    fn a_bundle_whose_plugins_do_not_go_together_is_no_build() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let binary = folder.path().join("plexichat");
+        // Renamed into its place: what is being written cannot be started.
+        let says = |script: &str| {
+            let beside = folder.path().join("new");
+            fs::write(&beside, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::rename(&beside, &binary).unwrap();
+        };
+        says("exit 0");
+        goes_together(&binary).unwrap();
+        says("echo 'error: two routes have `GET /a`' >&2; exit 1");
+        let failure = goes_together(&binary).unwrap_err().to_string();
+        assert!(failure.contains("two routes have `GET /a`"), "{failure}");
     }
 }

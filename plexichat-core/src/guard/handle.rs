@@ -1,6 +1,8 @@
 //! A running plugin as the rest of the host sees it: its name, and the way to call it.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,6 +16,7 @@ use crate::descriptor::{Descriptor, Hook, Instance};
 use crate::id::PluginName;
 use crate::incident::{Counters, LastError};
 use crate::reply::ReplyMode;
+use crate::secret::Secret;
 use crate::settings::{IsolationLevel, PluginSettings, Timeouts};
 
 /// A running instance of a plugin. Every call goes through its guard.
@@ -24,6 +27,9 @@ pub struct PluginHandle {
     guard: Arc<Guard>,
     timeouts: Timeouts,
     max_body: Option<u64>,
+    route_rate: Option<NonZeroU32>,
+    /// What signs calls of its routes, by where it stands in the configuration.
+    signing_secrets: BTreeMap<&'static str, Secret>,
     /// The hooks that let a sample pass which they must object to, a bit for each.
     blind: AtomicU8,
     /// How it wants to see answers of models, once it was asked.
@@ -37,10 +43,11 @@ impl PluginHandle {
         scope: Arc<Scope>,
         guard: Arc<Guard>,
         settings: &PluginSettings,
+        signing_secrets: BTreeMap<&'static str, Secret>,
     ) -> Self {
-        let PluginSettings { timeouts, max_body, .. } = *settings;
+        let PluginSettings { timeouts, max_body, route_rate, .. } = *settings;
         let (blind, reply_mode) = (AtomicU8::new(0), OnceLock::new());
-        Self { descriptor, instance, scope, guard, timeouts, max_body, blind, reply_mode }
+        Self { descriptor, instance, scope, guard, timeouts, max_body, route_rate, signing_secrets, blind, reply_mode }
     }
 
     /// The plugin's name.
@@ -71,6 +78,16 @@ impl PluginHandle {
     /// The largest body of a request to its routes, where the operator sets one.
     pub fn max_body(&self) -> Option<u64> {
         self.max_body
+    }
+
+    /// How often each caller may call one of its routes in a minute, where the operator says so.
+    pub fn route_rate(&self) -> Option<NonZeroU32> {
+        self.route_rate
+    }
+
+    /// The secret at this place of its configuration, by which calls of a route are signed; nothing where none is set.
+    pub fn signing_secret(&self, pointer: &str) -> Option<&Secret> {
+        self.signing_secrets.get(pointer)
     }
 
     /// What it has been asked.

@@ -2,6 +2,7 @@
 //! [`Instance`]. Knows no manager, event or message.
 
 mod calls;
+mod connection;
 mod gui;
 mod handle;
 mod route;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
 
 use crate::ai::AiError;
 use crate::breaker::{Admission, Breaker, Trip};
@@ -33,12 +35,16 @@ use crate::settings::IsolationLevel;
 use crate::watchdog::{self, Held, Patience};
 
 use self::calls::{Calls, Slot};
+pub use self::connection::{OpenSocket, SocketEnd, SocketInbox, SocketOut, SocketOutbox};
 pub use self::handle::PluginHandle;
 pub use self::route::{GuardedAnswer, GuardedBody};
 pub use self::stream::GuardedStream;
 
 /// How many calls a plugin may have running.
 pub const CALLS_MAX: usize = 64;
+
+/// How many WebSockets and event streams a plugin may have open: they hold none of the places of its calls.
+pub const CONNECTIONS_MAX: usize = 256;
 
 /// Why a call gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,6 +153,10 @@ pub(crate) struct Guard {
     gate: AtomicU8,
     breaker: Mutex<Breaker>,
     calls: Calls,
+    /// The places of what stays open.
+    connections: Arc<Semaphore>,
+    /// Turns true once no call goes through any more: what stays open ends then.
+    closing: watch::Sender<bool>,
     tasks: PluginTasks,
     vitals: Arc<Vitals>,
     incidents: Incidents,
@@ -185,6 +195,8 @@ impl Guard {
             gate: AtomicU8::new(gate::CLEAN),
             breaker: Mutex::default(),
             calls: Calls::default(),
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            closing: watch::Sender::new(false),
             tasks: PluginTasks::default(),
             vitals,
             incidents,
@@ -314,6 +326,7 @@ impl Guard {
     pub(crate) fn close(&self) {
         let _breaker = self.breaker();
         self.gate.store(gate::STOPPED, Ordering::Release);
+        self.closing.send_replace(true);
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -58,4 +58,29 @@ impl PluginHandle {
         };
         Ok(Ok(GuardedAnswer { status: answer.status, headers: answer.headers, body }))
     }
+    /// Calls the route with this index, which answers with events without end. They end when the plugin stops.
+    ///
+    /// # Errors
+    /// As [`route`](Self::route); `Busy` also where too many are open.
+    ///
+    /// # Cancel safety
+    /// As [`route`](Self::route).
+    pub async fn events(
+        &self,
+        index: usize,
+        call: RouteCall,
+        timeout: Duration,
+    ) -> Result<PluginResult<GuardedAnswer>, CallError> {
+        let place = self.connection_place()?;
+        let asked = self.call("events", timeout, move |instance| instance.route(index, call));
+        let answer = match asked.await? {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        let body = match answer.body {
+            RouteBody::Whole(bytes) => GuardedBody::Whole(bytes),
+            RouteBody::Stream(stream) => GuardedBody::Stream(self.pump_until_closed("events", place, stream)?),
+        };
+        Ok(Ok(GuardedAnswer { status: answer.status, headers: answer.headers, body }))
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use super::calls::Slot;
 use super::{Blame, CallError, PluginHandle};
@@ -26,6 +26,8 @@ pub struct GuardedStream<T> {
     /// What `ready` found and `next` is to tell.
     held: Option<Piece<T>>,
     ended: bool,
+    /// Where it ends with the plugin: told once that stops.
+    closing: Option<watch::Receiver<bool>>,
 }
 
 #[derive(Debug)]
@@ -47,9 +49,16 @@ impl<T> GuardedStream<T> {
         if self.ended {
             return None;
         }
-        let piece = match self.held.take() {
-            Some(held) => Some(held),
-            None => self.pieces.recv().await,
+        let piece = match (self.held.take(), &mut self.closing) {
+            (Some(held), _) => Some(held),
+            (None, None) => self.pieces.recv().await,
+            (None, Some(closing)) => {
+                tokio::select! {
+                    biased;
+                    piece = self.pieces.recv() => piece,
+                    _ = closing.wait_for(|closing| *closing) => Some(Piece::End),
+                }
+            }
         };
         self.ended = !matches!(piece, Some(Piece::Item(_)));
         match piece {
@@ -116,6 +125,29 @@ impl PluginHandle {
             return Err(CallError::Busy);
         }
         let slot = Slot::new(guard.clone());
+        self.polled(cause, what, stream, slot)
+    }
+
+    /// The same for a stream without end: it holds a place of its own, and ends when the plugin stops.
+    pub(super) fn pump_until_closed<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        place: OwnedSemaphorePermit,
+        stream: BoxStream<'static, T>,
+    ) -> Result<GuardedStream<T>, CallError> {
+        let mut pumped = self.polled(None, what, stream, place)?;
+        pumped.closing = Some(self.guard().closing.subscribe());
+        Ok(pumped)
+    }
+
+    fn polled<T: Send + 'static>(
+        &self,
+        cause: Option<Cause>,
+        what: &'static str,
+        stream: BoxStream<'static, T>,
+        place: impl Send + 'static,
+    ) -> Result<GuardedStream<T>, CallError> {
+        let guard = self.guard().clone();
         let handle = guard.handle()?.clone();
         let (sender, pieces) = mpsc::channel(WAITING_MAX);
         handle.spawn(async move {
@@ -125,9 +157,9 @@ impl PluginHandle {
                 guard.failed_later(Fault::Panic, what, &panicked.0);
                 let _ = sender.send(Piece::Lost(CallError::Panicked(panicked.0))).await;
             }
-            drop(slot);
+            drop(place);
         });
-        Ok(GuardedStream { pieces, held: None, ended: false })
+        Ok(GuardedStream { pieces, held: None, ended: false, closing: None })
     }
 }
 

@@ -127,6 +127,7 @@ impl PluginManager {
                 && said_before.timeouts == said.timeouts
                 && said_before.hooks == said.hooks
                 && said_before.max_body == said.max_body
+                && said_before.route_rate == said.route_rate
             {
                 continue;
             }

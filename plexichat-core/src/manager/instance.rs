@@ -22,6 +22,7 @@ use crate::incident::{Counters, Fault};
 use crate::isolation::tasks::GuardedTasks;
 use crate::message::{Actor, Origin};
 use crate::pipeline::Announcer;
+use crate::routes;
 use crate::settings::{HookSettings, IsolationLevel};
 use crate::translate::Speech;
 
@@ -210,10 +211,12 @@ impl PluginManager {
             public_url: self.settings().server.public_url.clone(),
         };
         let timeout = settings.timeouts.initialize;
+        let signing_secrets = routes::signing_secrets(descriptor, &config);
         let started = guard.start(descriptor.entry.start, services, config, timeout).await;
         let cause = match started {
             Ok(Ok(instance)) => {
-                let plugin = Arc::new(PluginHandle::new(descriptor, instance, scope, guard, &settings));
+                let plugin =
+                    Arc::new(PluginHandle::new(descriptor, instance, scope, guard, &settings, signing_secrets));
                 let live = self.live(plugin, &settings.hooks, before);
                 // Before anybody relies on it.
                 self.check_canaries_of(&live.plugin, &live.hooks).await;

@@ -214,7 +214,8 @@ fn check_routes(manifest: &Manifest, problems: &mut Vec<Problem>) {
             problems.push(Problem::new(place("path"), format!("`/{first}` is the server's own")));
         }
         let is_scope = route.auth.strip_prefix("scope:").is_some_and(|scope| !scope.is_empty());
-        if !is_scope && !AUTHS.contains(&route.auth.as_str()) {
+        let is_signature = route.auth.strip_prefix("signature:").is_some_and(|header| !header.is_empty());
+        if !is_scope && !is_signature && !AUTHS.contains(&route.auth.as_str()) {
             let problem = Problem::new(place("auth"), "nobody is known by this name");
             problems.push(problem.hint(format!("one of {}, or `scope:` and a scope", AUTHS.join(", "))));
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::descriptor::{Descriptor, FailMode, Hook, HookSpec, Role};
 use crate::id::PluginName;
 use crate::permission::Permission;
-use crate::plugin::interface::RouteSpec;
+use crate::plugin::interface::{RouteKind, RouteSpec};
 use crate::problem::Problem;
 use crate::tool::{Approval, ToolSpec};
 
@@ -96,8 +96,18 @@ pub struct ApiEndpoint {
     /// Whether the path begins at the server's root.
     #[serde(default)]
     pub absolute: bool,
-    /// Who may call it: `public`, `user`, `moderator`, `admin`, or `scope:` and a token's scope.
+    /// Who may call it: `public`, `user`, `moderator`, `admin`, `scope:` and a token's scope, or `signature:` and the header
+    /// with the signature.
     pub auth: String,
+    /// What is spoken there: nothing for calls and answers, else `websocket` or `events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// How often each caller may call it in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
 }
 
 /// A point where the host asks the plugin.
@@ -239,6 +249,9 @@ impl ApiEndpoint {
             handler: route.handler.to_owned(),
             absolute: plugin.has_absolute(route.path),
             auth: route.auth.to_string(),
+            kind: (route.kind != RouteKind::Answer).then(|| route.kind.as_str().to_owned()),
+            summary: route.summary.map(ToOwned::to_owned),
+            rate: route.rate,
         }
     }
 }

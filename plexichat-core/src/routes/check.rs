@@ -2,16 +2,18 @@
 //! Knows no request.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::{Segment, address, covers, segments};
 use crate::descriptor::Descriptor;
-use crate::plugin::interface::{PathShape, RESERVED_SEGMENTS, RouteSpec};
+use crate::plugin::interface::{Auth, PathShape, RESERVED_SEGMENTS, RouteKind, RouteSpec};
 use crate::problem::Problem;
+use crate::secret;
 
 /// Every finding in the routes of these plugins.
 pub(crate) fn check(plugins: &[&'static Descriptor]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut owners: BTreeMap<String, &Descriptor> = BTreeMap::new();
+    let mut owners: BTreeMap<String, Claim> = BTreeMap::new();
     for plugin in plugins {
         let specs = (plugin.entry.routes)();
         problems.extend(specs.iter().flat_map(|spec| shape_mistakes(plugin, spec)));
@@ -23,13 +25,11 @@ pub(crate) fn check(plugins: &[&'static Descriptor]) -> Vec<Problem> {
                 continue;
             }
             let address = address(plugin, spec.path);
-            if let Some(owner) = owners.insert(format!("{} {}", spec.method, shape(&address)), plugin) {
-                let (one, other) = (owner.package.name, plugin.package.name);
-                let message = match owner.name == plugin.name {
-                    true => format!("plugin `{}` has the route `{} {address}` twice", plugin.name, spec.method),
-                    false => format!("crates `{one}` and `{other}` both have the route `{} {address}`", spec.method),
-                };
-                problems.push(Problem::new("", message).hint("give one of them another path"));
+            let claim = format!("{} {}", spec.method, shape(&address));
+            let here = Claim { plugin, spec: spec.clone() };
+            if let Some(other) = owners.insert(claim, here.clone()) {
+                let message = format!("two routes have `{} {address}`: {other}, and {here}", spec.method);
+                problems.push(Problem::new("", message).hint("give one of them another path, or another method"));
             }
         }
         let unused = |absolute: &&&str| !specs.iter().any(|spec| covers(absolute, spec.path));
@@ -43,6 +43,25 @@ pub(crate) fn check(plugins: &[&'static Descriptor]) -> Vec<Problem> {
     problems
 }
 
+/// A route that has an address.
+#[derive(Clone)]
+struct Claim {
+    plugin: &'static Descriptor,
+    spec: RouteSpec,
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plugin, spec } = self;
+        let (method, path, handler) = (spec.method, spec.path, spec.handler);
+        write!(
+            formatter,
+            "`{method} {path}` of plugin `{}` (crate `{}`, handler `{handler}`)",
+            plugin.name, plugin.package.name
+        )
+    }
+}
+
 /// What does not go together of a route's auth, path and handler.
 fn shape_mistakes(plugin: &Descriptor, spec: &RouteSpec) -> Vec<Problem> {
     let shape = (spec.shape)();
@@ -52,6 +71,27 @@ fn shape_mistakes(plugin: &Descriptor, spec: &RouteSpec) -> Vec<Problem> {
     if shape.asks_user && !spec.auth.knows_caller() {
         let message = format!("{route} asks for a `User`, and its auth lets in whoever is not known");
         problems.push(Problem::new("", message).hint("take `Caller`, or let nobody in without `Auth::User`"));
+    }
+    if let Auth::Signature(signature) = &spec.auth {
+        let schema = (plugin.entry.config_schema)();
+        if !secret::may_be_at(&schema, signature.secret) {
+            let message = format!(
+                "{route} is signed with the secret at `{}`, and the configuration has none there",
+                signature.secret
+            );
+            let hint = "name a field of the configuration as a JSON pointer, such as `/secret`, whose type is `Secret`";
+            problems.push(Problem::new("", message).hint(hint));
+        }
+        if signature.timestamp.is_some()
+            && !(signature.text.contains("{timestamp}") && signature.text.contains("{body}"))
+        {
+            let message = format!("{route} signs `{}`, which lacks the time or the body", signature.text);
+            problems.push(Problem::new("", message).hint("write `{timestamp}` and `{body}` where they stand"));
+        }
+    }
+    if spec.kind == RouteKind::WebSocket && shape.body.is_some() {
+        let message = format!("{route} is a WebSocket and takes a body, which it never has");
+        problems.push(Problem::new("", message).hint("read messages from the socket"));
     }
     let names: Vec<String> = segments(spec.path)
         .into_iter()
@@ -148,7 +188,7 @@ fn mistake(plugin: &Descriptor, path: &str) -> Option<&'static str> {
 pub(super) mod tests {
     use super::*;
     use crate::descriptor::{Entry, sample};
-    use crate::plugin::interface::Auth;
+    use crate::plugin::interface::{FromCall, Path, RouteShape, Signature, User};
 
     /// A route of a test.
     pub(in super::super) fn spec(method: &'static str, path: &'static str) -> RouteSpec {
@@ -210,7 +250,13 @@ pub(super) mod tests {
     #[test]
     fn one_address_has_one_route() {
         let twice = plugin("a", &[], || vec![spec("GET", "/a/{id}"), spec("GET", "/a/{name}"), spec("PUT", "/a/{id}")]);
-        check(&[twice], &["plugin `a` has the route `GET /api/v1/plugins/a/a/{name}` twice"]);
+        check(
+            &[twice],
+            &[
+                "two routes have `GET /api/v1/plugins/a/a/{name}`: `GET /a/{id}` of plugin `a` (crate `plexichat-test`, handler \
+               `handler`), and `GET /a/{name}` of plugin `a` (crate `plexichat-test`, handler `handler`)",
+            ],
+        );
         let one = plugin("a", &["/v1/models"], || vec![spec("GET", "/v1/models"), spec("GET", "/same")]);
         let other = plugin("b", &["/v1/models/extra"], || vec![spec("GET", "/v1/models/extra"), spec("GET", "/same")]);
         check(
@@ -219,8 +265,63 @@ pub(super) mod tests {
                `plexichat-test`"],
         );
         let same = plugin("b", &["/v1/models"], || vec![spec("GET", "/v1/models")]);
-        check(&[one, same], &["crates `plexichat-test` and `plexichat-test` both have the route `GET /v1/models`"]);
+        check(
+            &[one, same],
+            &[
+                "two routes have `GET /v1/models`: `GET /v1/models` of plugin `a` (crate `plexichat-test`, handler `handler`), and \
+               `GET /v1/models` of plugin `b` (crate `plexichat-test`, handler `handler`)",
+            ],
+        );
         let idle = plugin("a", &["/v1/models"], Vec::new);
         check(&[idle], &["plugin `a` declares the absolute path `/v1/models` and has no route there"]);
+    }
+
+    /// A plugin with a secret in its configuration and one route.
+    fn with_route(routes: fn() -> Vec<RouteSpec>) -> &'static Descriptor {
+        let plugin = plugin("a", &[], routes);
+        let config_schema = || {
+            serde_json::json!({ "type": "object", "properties": {
+                "secret": { "anyOf": [{ "type": "string", "x-plexichat-secret": true }, { "type": "null" }] },
+                "url": { "type": "string" },
+            } })
+        };
+        Box::leak(Box::new(Descriptor { entry: Entry { config_schema, ..plugin.entry }, ..*plugin }))
+    }
+
+    #[test]
+    fn types_auth_and_path_go_together() {
+        fn of<A: FromCall>() -> RouteShape {
+            let mut shape = RouteShape::default();
+            A::describe(&mut shape);
+            shape
+        }
+        check(
+            &[with_route(|| vec![RouteSpec { shape: of::<User>, auth: Auth::Public, ..spec("GET", "/a") }])],
+            &[
+                "the route `GET /a` of plugin `a` (handler `handler`) asks for a `User`, and its auth lets in whoever is not \
+               known",
+            ],
+        );
+        check(&[with_route(|| vec![RouteSpec { shape: of::<User>, ..spec("GET", "/a") }])], &[]);
+        check(
+            &[with_route(|| vec![RouteSpec { shape: of::<Path<u64>>, ..spec("GET", "/a/{id}/{part}") }])],
+            &[
+                "the route `GET /a/{id}/{part}` of plugin `a` (handler `handler`) takes one part of its path, which has 2 that \
+               vary",
+            ],
+        );
+        check(
+            &[with_route(|| {
+                vec![RouteSpec { auth: Auth::Signature(Signature::hmac_sha256("x", "/url")), ..spec("POST", "/a") }]
+            })],
+            &["the route `POST /a` of plugin `a` (handler `handler`) is signed with the secret at `/url`, and the \
+               configuration has none there"],
+        );
+        check(
+            &[with_route(|| {
+                vec![RouteSpec { auth: Auth::Signature(Signature::hmac_sha256("x", "/secret")), ..spec("POST", "/a") }]
+            })],
+            &[],
+        );
     }
 }

@@ -2,16 +2,21 @@
 //! is asked of the snapshot at each request, so that routes come and go with it. Knows no HTTP.
 
 mod check;
+mod signature;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::descriptor::Descriptor;
-use crate::plugin::interface::RouteSpec;
 use crate::plugin::interface::pairs::decoded;
+use crate::plugin::interface::{Auth, RouteSpec};
+use crate::secret::Secret;
 
 pub(crate) use check::check;
+pub use signature::{SignatureError, check_signature};
 
 /// Where relative routes lie, before the plugin's name.
 pub const PREFIX: &str = "/api/v1/plugins/";
@@ -121,6 +126,18 @@ impl RouteTable {
             Lookup::Nothing => None,
         }
     }
+}
+
+/// The secrets of a configuration by which calls of a plugin's routes are signed.
+pub(crate) fn signing_secrets(plugin: &Descriptor, config: &Value) -> BTreeMap<&'static str, Secret> {
+    let specs = (plugin.entry.routes)().into_iter();
+    let pointers = specs.filter_map(|spec| match spec.auth {
+        Auth::Signature(signature) => Some(signature.secret),
+        _ => None,
+    });
+    let secret =
+        |pointer| Some((pointer, Secret::new(config.pointer(pointer)?.as_str().filter(|text| !text.is_empty())?)));
+    pointers.filter_map(secret).collect()
 }
 
 /// Whether an absolute path of the attribute covers a path: it is the same, or lies below.

@@ -224,6 +224,8 @@ pub struct PluginSettings {
     pub timeouts: Timeouts,
     /// The largest body of a request to its routes, in bytes; nothing said: what each route says.
     pub max_body: Option<u64>,
+    /// How often each caller may call one of its routes in a minute; nothing said: what each route says.
+    pub route_rate: Option<NonZeroU32>,
 }
 
 /// Where a plugin's calls run.

@@ -417,6 +417,7 @@ impl Reader<'_> {
             }
         }
         settings.max_body = self.bytes(&at(&["max_body"]));
+        settings.route_rate = self.value(&at(&["route_rate"]));
         let defaults = Timeouts::default();
         let route = self.duration(&at(&["timeouts", "route"]), TIMEOUT_MAX);
         let mut timeout = |name: &str, default| self.duration(&at(&["timeouts", name]), TIMEOUT_MAX).unwrap_or(default);

@@ -120,6 +120,7 @@ struct Plugin {
     hooks: Option<Hooks>,
     timeouts: Option<Timeouts>,
     max_body: Option<String>,
+    route_rate: Option<NonZeroU32>,
     config: Option<BTreeMap<String, Value>>,
 }
 

@@ -6,6 +6,7 @@ mod bench;
 pub mod clock;
 pub mod compliance;
 pub mod conformance;
+mod connections;
 pub mod disk;
 mod ends;
 mod fault;
@@ -26,6 +27,7 @@ use std::future::Future;
 
 pub use ai::MODEL;
 pub use clock::TestClock;
+pub use connections::{TestEvents, TestSocket};
 pub use fault::Fault;
 pub use frames::{SeenReply, SeenStep};
 pub use host::TestHost;

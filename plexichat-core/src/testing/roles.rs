@@ -12,7 +12,7 @@ use crate::ai::{AiError, AiErrorKind, AiRequest, AiStream, EmbedRequest, Embeddi
 use crate::descriptor::Registered;
 use crate::guard::{CallError, PluginHandle};
 use crate::plugin::interface::{Caller, RouteAnswer, RouteCall};
-use crate::routes::{Lookup, PREFIX, RouteTable};
+use crate::routes::{Lookup, PREFIX, Route, RouteTable};
 use crate::tool::{ToolAnswer, ToolCall};
 
 /// How long a provider may take for a whole call.
@@ -119,11 +119,20 @@ impl<P: Registered> RunningPlugin<P> {
     ///
     /// # Cancel safety
     /// A dropped call may have begun.
-    pub async fn route(&self, mut call: RouteCall) -> TestResult<RouteAnswer> {
+    pub async fn route(&self, call: RouteCall) -> TestResult<RouteAnswer> {
+        let (route, call) = self.found(call)?;
+        let (index, plugin) = (route.index, self.handle()?);
+        let called =
+            plugin.call(route.spec.handler, route.spec.timeout, move |instance| Box::pin(instance.route(index, call)));
+        Ok(called.await??)
+    }
+
+    /// The route that a call's method and path fit, and the call with its parameters.
+    pub(super) fn found(&self, mut call: RouteCall) -> TestResult<(Route, RouteCall)> {
         let table = RouteTable::new(&[P::DESCRIPTOR]);
         let below = format!("{PREFIX}{}{}", P::DESCRIPTOR.name, call.path);
         let found = [&call.path, &below].into_iter().find_map(|path| match table.find(&call.method, path) {
-            Lookup::Found(route, parameters) => Some((route, parameters)),
+            Lookup::Found(route, parameters) => Some((route.clone(), parameters)),
             Lookup::OtherMethods(..) | Lookup::Nothing => None,
         });
         let Some((route, parameters)) = found else {
@@ -132,10 +141,11 @@ impl<P: Registered> RunningPlugin<P> {
             return Err(format!("there is no route `{} {}`; there are: {known}", call.method, call.path).into());
         };
         call.parameters = parameters;
-        let (index, plugin) = (route.index, self.handle()?);
-        let called =
-            plugin.call(route.spec.handler, route.spec.timeout, move |instance| Box::pin(instance.route(index, call)));
-        Ok(called.await??)
+        Ok((route, call))
+    }
+
+    pub(super) fn running(&self) -> TestResult<Arc<PluginHandle>> {
+        Ok(self.handle()?)
     }
 
     /// A person, as the host knows whoever calls a route or a tool.

@@ -197,6 +197,7 @@ async fn serve(
         hub,
         bundle,
         public_url,
+        route_rates: Default::default(),
         edge,
         hooks: http::HookRates::default(),
         settings: live_settings,

@@ -17,6 +17,7 @@ use super::bundle::BundleInfo;
 use super::cookie::SessionCookie;
 use super::edge::Edge;
 use super::hooks::HookRates;
+use super::rates::RouteRates;
 use crate::auth::{Authenticator, SignIn};
 use crate::files::Files;
 use crate::live::hub::Hub;
@@ -46,6 +47,8 @@ pub(crate) struct App {
     pub(crate) hooks: HookRates,
     /// The settings as they are now: a reload brings others.
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
+    /// How often plugins' routes are called.
+    pub(crate) route_rates: RouteRates,
     /// The counters.
     pub(crate) metrics: PrometheusHandle,
     /// Turns true when the server begins to stop.

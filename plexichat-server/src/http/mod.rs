@@ -34,6 +34,7 @@ pub(crate) mod places;
 mod plugin_answer;
 mod plugin_document;
 mod plugin_routes;
+mod plugin_socket;
 mod plugins;
 mod presence;
 mod quarantine;

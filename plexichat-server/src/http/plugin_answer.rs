@@ -24,6 +24,10 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Pieces that are ready are sent together up to this size, in bytes.
 const TOGETHER: usize = 64 * 1024;
 
+/// How long a stream of events may be silent: then a comment tells proxies and clients that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const COMMENT: &[u8] = b": still here\n\n";
+
 /// What a plugin may not say: it is about the connection, or loosens what browsers are told of all answers.
 const WITHHELD: &[HeaderName] = &[
     header::CONNECTION,
@@ -56,9 +60,9 @@ pub(super) struct Own;
 pub(super) fn response(
     plugin: &PluginName,
     answered: Result<PluginResult<GuardedAnswer>, CallError>,
-    stopping: watch::Receiver<bool>,
+    until: Until,
 ) -> Result<Response, ApiError> {
-    let answer = answered.map_err(|error| no_answer(plugin, &error))?.map_err(|error| refused(plugin, &error))?;
+    let answer = given(plugin, answered)?;
     let status = StatusCode::from_u16(answer.status).ok().filter(|status| !status.is_informational());
     let Some(status) = status else {
         return Err(ApiError::internal(format_args!("`{plugin}` answered with the status {}", answer.status)));
@@ -67,7 +71,7 @@ pub(super) fn response(
     let mut response = Response::new(match answer.body {
         _ if !has_body => Body::empty(),
         GuardedBody::Whole(bytes) => Body::from(bytes),
-        GuardedBody::Stream(pieces) => streamed(plugin.clone(), pieces, stopping),
+        GuardedBody::Stream(pieces) => streamed(plugin.clone(), pieces, until),
     });
     *response.status_mut() = status;
     for (name, value) in answer.headers {
@@ -82,6 +86,33 @@ pub(super) fn response(
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY);
     response.extensions_mut().insert(Own);
     Ok(response)
+}
+
+/// What a call gave.
+///
+/// # Errors
+/// It gave nothing, or the plugin's own error.
+pub(super) fn given<T>(plugin: &PluginName, answered: Result<PluginResult<T>, CallError>) -> Result<T, ApiError> {
+    answered.map_err(|error| no_answer(plugin, &error))?.map_err(|error| refused(plugin, &error))
+}
+
+/// How long a body that comes in pieces may go on.
+pub(super) struct Until {
+    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// It is a stream without end: ending it is no failure, and while it is silent a comment says that it lives.
+    is_endless: bool,
+}
+
+impl Until {
+    /// An answer has its time once the server begins to stop.
+    pub(super) fn answered(stopping: watch::Receiver<bool>) -> Self {
+        Self { cut: Box::pin(out_of_time(stopping)), is_endless: false }
+    }
+
+    /// Events go on until this.
+    pub(super) fn ended(ended: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { cut: Box::pin(ended), is_endless: true }
+    }
 }
 
 fn is_allowed(name: &HeaderName) -> bool {
@@ -156,14 +187,13 @@ pub(super) fn refused(plugin: &PluginName, error: &PluginError) -> ApiError {
 struct Pieces {
     plugin: PluginName,
     pieces: GuardedStream<PluginResult<Vec<u8>>>,
-    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+    until: Until,
 }
 
 /// Each piece is sent at once; those that are ready go together. An error cuts the connection, so that nobody takes what was
 /// sent for the whole.
-fn streamed(plugin: PluginName, pieces: GuardedStream<PluginResult<Vec<u8>>>, stopping: watch::Receiver<bool>) -> Body {
-    let cut = Box::pin(out_of_time(stopping));
-    let frames = stream::unfold(Some(Pieces { plugin, pieces, cut }), |pieces| async move {
+fn streamed(plugin: PluginName, pieces: GuardedStream<PluginResult<Vec<u8>>>, until: Until) -> Body {
+    let frames = stream::unfold(Some(Pieces { plugin, pieces, until }), |pieces| async move {
         let mut pieces = pieces?;
         match pieces.next().await {
             Ok(Some(bytes)) => Some((Ok(Bytes::from(bytes)), Some(pieces))),
@@ -182,7 +212,11 @@ impl Pieces {
         let first = tokio::select! {
             biased;
             first = self.pieces.next() => first,
-            () = self.cut.as_mut() => return Err("the server stops".to_owned()),
+            () = self.until.cut.as_mut() => return match self.until.is_endless {
+                true => Ok(None),
+                false => Err("the server stops".to_owned()),
+            },
+            () = tokio::time::sleep(KEEP_ALIVE), if self.until.is_endless => return Ok(Some(COMMENT.to_vec())),
         };
         let mut bytes = match first {
             None => return Ok(None),

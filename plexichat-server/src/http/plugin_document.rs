@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plexichat::plugin::interface::{AnswerShape, PathShape};
+use plexichat::plugin::interface::{AnswerShape, Auth, PathShape, RouteKind};
 use plexichat::routes::{PREFIX, Route, RouteTable};
 use serde_json::{Map, Value, json};
 
@@ -116,10 +116,16 @@ fn operation(route: &Route, components: &mut Components) -> Value {
     let words: Vec<&str> =
         words.map(|word| word.trim_matches(['{', '}', '.'])).filter(|word| !word.is_empty()).collect();
     let method = spec.method.to_lowercase();
+    // What has no end is told by its name: whatever tries every operation leaves it out.
+    let does = match spec.kind {
+        RouteKind::WebSocket => "open",
+        RouteKind::Events => "follow",
+        _ => &method,
+    };
     let summary =
         spec.summary.map_or_else(|| format!("`{}` of the plugin `{plugin}`", spec.handler), ToOwned::to_owned);
     let mut operation = json!({
-        "operationId": format!("{method}_plugin_{}", words.join("_").to_lowercase()),
+        "operationId": format!("{does}_plugin_{}", words.join("_").to_lowercase()),
         "summary": summary,
         "tags": ["plugins"],
         "x-plexichat-plugin": plugin,
@@ -127,6 +133,18 @@ fn operation(route: &Route, components: &mut Components) -> Value {
     let shape = (spec.shape)();
     let mut parameters = path_parameters(route, shape.path.as_ref(), components);
     parameters.extend(shape.query.map(|query| query_parameters(plugin, query, components)).unwrap_or_default());
+    if let Auth::Signature(signature) = &spec.auth {
+        let header = |name: &str, description: &str, example: String| {
+            json!({ "name": name, "in": "header", "required": true, "description": description,
+                "schema": { "type": "string" }, "example": example })
+        };
+        let description = "HMAC-SHA256 in hexadecimal digits, with the secret of the plugin's configuration";
+        parameters.push(header(signature.header, description, format!("{}{}", signature.prefix, "0".repeat(64))));
+        if let Some(timestamp) = signature.timestamp {
+            let description = format!("Seconds since 1970. Signed is `{}`", signature.text);
+            parameters.push(header(timestamp, &description, "1767225600".to_owned()));
+        }
+    }
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }
@@ -148,6 +166,10 @@ fn operation(route: &Route, components: &mut Components) -> Value {
     }
     if shape.answers_anything {
         responses.insert("default".to_owned(), json!({ "description": "What the plugin answers" }));
+    }
+    if spec.kind == RouteKind::WebSocket {
+        responses
+            .insert("101".to_owned(), json!({ "description": "WebSocket is spoken: its messages are the plugin's" }));
     }
     let own_shape = has_own_errors(route);
     for (status, description) in refusals(route, needs) {
@@ -254,6 +276,12 @@ fn refusals(route: &Route, needs: Needs) -> Vec<(u16, &'static str)> {
         (502, "What the plugin depends on failed"),
         (503, "The plugin cannot answer now"),
     ];
+    if spec.kind == RouteKind::WebSocket {
+        refusals.push((426, "No WebSocket is asked for"));
+    }
+    if matches!(spec.auth, Auth::Signature(_)) {
+        refusals.push((401, "The request is not signed, or not with the plugin's secret"));
+    }
     if needs != Needs::Nothing {
         refusals.push((401, "It is not known who calls"));
     }

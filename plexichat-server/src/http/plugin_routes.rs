@@ -1,25 +1,32 @@
 //! The routes that plugins add: whatever the table of routes does not have comes here and is looked up at each request, so that
 //! routes come and go with their plugins. Knows no plugin.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use plexichat::Descriptor;
 use plexichat::guard::PluginHandle;
-use plexichat::plugin::interface::{Auth, Caller, RouteCall};
-use plexichat::routes::{Lookup, Route};
+use plexichat::plugin::interface::{Auth, Caller, RouteCall, RouteKind, Signature};
+use plexichat::routes::{Lookup, Route, check_signature};
+use tokio::sync::watch;
 
+use super::address::ClientAddress;
 use super::app::App;
 use super::auth::{self, Needs};
 use super::extract::{check_encoding, discard, read_body_up_to};
 use super::front::RequestId;
-use super::plugin_answer;
-use crate::auth::Principal;
+use super::plugin_answer::{self, Until};
+use super::plugin_socket;
+use super::rates::RouteCaller;
+use crate::auth::{Authenticator, Principal};
 use crate::error::ApiError;
+use crate::stop::stopped;
 use crate::store::{Role, Scope};
 
 /// How long a client may take to send a body, whatever its size.
@@ -44,7 +51,8 @@ const ADMINISTRATORS: Needs = Needs::Role(Role::Admin, Scope::Admin);
 /// What a plugin's route asks of whoever calls it.
 pub(super) fn needs(auth: Auth) -> Needs {
     match auth {
-        Auth::Public => Needs::Nothing,
+        // Who signs is nobody whom the server knows; the signature itself is checked once the body is there.
+        Auth::Public | Auth::Signature(_) => Needs::Nothing,
         Auth::User => Needs::Scope(Scope::Write),
         Auth::Moderator => Needs::Role(Role::Moderator, Scope::Write),
         Auth::Scope(name) => scope(name).map_or(ADMINISTRATORS, Needs::Scope),
@@ -100,19 +108,16 @@ async fn answer(app: &Arc<App>, route: &Route, parameters: Vec<(String, String)>
         }
     };
     let is_head = parts.method == Method::HEAD;
-    let called = async {
-        check_encoding(&parts.headers)?;
-        let limit = usize::try_from(plugin.max_body().unwrap_or(route.spec.max_body)).unwrap_or(usize::MAX);
-        let body = tokio::time::timeout(BODY_TIME, read_body_up_to(body, limit)).await.unwrap_or_else(|_| {
-            let message = format!("the body took longer than {} s", BODY_TIME.as_secs());
-            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
-        })?;
-        let call = route_call(&parts, parameters, body.into(), principal.as_deref());
-        let answered = plugin.route(route.index, call, plugin.route_timeout(&route.spec));
-        let answered = plugin_answer::while_running(plugin.name(), app.stopping.clone(), answered).await?;
-        plugin_answer::response(plugin.name(), answered, app.stopping.clone())
+    let mut response = match counted(app, route, &plugin, &parts, principal.as_deref()) {
+        Ok(()) => {
+            let calling = Calling { app, route, plugin: &plugin, principal: principal.as_ref() };
+            calling.call(parts, parameters, body).await.unwrap_or_else(IntoResponse::into_response)
+        }
+        Err(error) => {
+            discard(body);
+            error.into_response()
+        }
     };
-    let mut response = called.await.unwrap_or_else(IntoResponse::into_response);
     response.extensions_mut().insert(plugin_answer::RouteLabel(route.address.clone()));
     if let Some(principal) = &principal {
         auth::keep_session(app, principal, &mut response).await;
@@ -121,6 +126,103 @@ async fn answer(app: &Arc<App>, route: &Route, parameters: Vec<(String, String)>
         true => response.map(|_| axum::body::Body::empty()),
         false => response,
     }
+}
+
+/// Counts the call where the route has a rate of its own.
+fn counted(
+    app: &App,
+    route: &Route,
+    plugin: &PluginHandle,
+    parts: &Parts,
+    principal: Option<&Principal>,
+) -> Result<(), ApiError> {
+    let rate = plugin.route_rate().or_else(|| route.spec.rate.and_then(NonZeroU32::new));
+    let Some(rate) = rate else { return Ok(()) };
+    let address = parts.extensions.get::<ClientAddress>().map(|address| RouteCaller::Address(address.bucket()));
+    let person = principal.map(|principal| RouteCaller::Person(principal.user().id));
+    let Some(caller) = person.or(address) else { return Ok(()) };
+    app.route_rates.count(route.plugin.name, route.index, caller, rate).map_err(|wait| {
+        let message = format!("`{} {}` may be called {rate} times a minute", route.spec.method, route.address);
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message).retry_after(wait.as_secs() + 1)
+    })
+}
+
+/// A call of a route of a running plugin.
+struct Calling<'a> {
+    app: &'a Arc<App>,
+    route: &'a Route,
+    plugin: &'a PluginHandle,
+    principal: Option<&'a Arc<Principal>>,
+}
+
+impl Calling<'_> {
+    async fn call(self, parts: Parts, parameters: Vec<(String, String)>, body: Body) -> Result<Response, ApiError> {
+        let Self { app, route, plugin, principal } = self;
+        check_encoding(&parts.headers)?;
+        let person = principal.map(|principal| &**principal);
+        if route.spec.kind == RouteKind::WebSocket {
+            let call = route_call(&parts, parameters, Vec::new(), person);
+            return plugin_socket::open(app, route, plugin, parts, call, principal).await;
+        }
+        let limit = usize::try_from(plugin.max_body().unwrap_or(route.spec.max_body)).unwrap_or(usize::MAX);
+        let body = tokio::time::timeout(BODY_TIME, read_body_up_to(body, limit)).await.unwrap_or_else(|_| {
+            let message = format!("the body took longer than {} s", BODY_TIME.as_secs());
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
+        })?;
+        if let Auth::Signature(signature) = &route.spec.auth {
+            check_signed(plugin, signature, &parts, &body)?;
+        }
+        let call = route_call(&parts, parameters, body.into(), person);
+        let (name, timeout, stopping) = (plugin.name(), plugin.route_timeout(&route.spec), app.stopping.clone());
+        if route.spec.kind == RouteKind::Events {
+            let answered = plugin.events(route.index, call, timeout);
+            let answered = plugin_answer::while_running(name, stopping.clone(), answered).await?;
+            let ended = ended(stopping, app.authenticator.clone(), principal.cloned());
+            return plugin_answer::response(name, answered, Until::ended(ended));
+        }
+        let answered = plugin.route(route.index, call, timeout);
+        let answered = plugin_answer::while_running(name, stopping.clone(), answered).await?;
+        plugin_answer::response(name, answered, Until::answered(stopping))
+    }
+}
+
+/// Waits until a stream of events has to end: the server stops, or whoever listens is let in no more.
+async fn ended(mut stopping: watch::Receiver<bool>, authenticator: Authenticator, principal: Option<Arc<Principal>>) {
+    let shut_out = async {
+        match &principal {
+            Some(principal) => drop(authenticator.ended(principal).await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = stopped(&mut stopping) => {}
+        () = shut_out => {}
+    }
+}
+
+/// Whether a call is signed with the secret of the plugin's configuration.
+fn check_signed(plugin: &PluginHandle, signature: &Signature, parts: &Parts, body: &[u8]) -> Result<(), ApiError> {
+    let Some(secret) = plugin.signing_secret(signature.secret) else {
+        let message = format!("the plugin `{}` has no secret yet to check signatures with", plugin.name());
+        let hint = format!(
+            "an administrator sets `{}` with `plexichat plugin config set {}`",
+            signature.secret.trim_start_matches('/').replace('/', "."),
+            plugin.name()
+        );
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "signature_not_configured", message).hint(hint));
+    };
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let checked = check_signature(signature, secret, header, body, i64::try_from(now).unwrap_or(i64::MAX));
+    checked.map_err(|error| {
+        let hint = format!(
+            "sign the {} with HMAC-SHA256 and the shared secret, and send `{}: {}<64 hexadecimal digits>`",
+            signature.timestamp.map_or("body".to_owned(), |_| format!("text `{}`", signature.text)),
+            signature.header,
+            signature.prefix,
+        );
+        ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", error.to_string()).hint(hint)
+    })
 }
 
 /// The plugin, if it runs.

@@ -24,6 +24,7 @@ use crate::store::{Act, Role, Scope, Store};
 
 mod assets;
 mod files;
+mod guarded_routes;
 mod gui;
 mod people;
 mod plugin_routes;
@@ -73,6 +74,7 @@ impl Fixture {
             document,
             bundle,
             public_url: None,
+            route_rates: Default::default(),
             edge: Default::default(),
             hooks: Default::default(),
             settings: watch::channel(Arc::new(Settings::default())).1,

@@ -21,23 +21,43 @@ use crate::live::websocket::{self, Session};
 
 /// A request that asks for a WebSocket, and its connection's place.
 pub(crate) struct Upgrade {
-    upgrade: OnUpgrade,
+    pub(super) upgrade: OnUpgrade,
     /// What proves to the client that WebSocket is understood here.
-    accept: HeaderValue,
-    origin: Result<(), ApiError>,
-    permit: Option<Permit>,
+    pub(super) accept: HeaderValue,
+    pub(super) origin: Result<(), ApiError>,
+    pub(super) permit: Option<Permit>,
 }
 
-impl FromRequestParts<Arc<App>> for Upgrade {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+impl Upgrade {
+    /// Takes it out of a request.
+    ///
+    /// # Errors
+    /// 426 where no WebSocket is asked for.
+    pub(super) fn take(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let origin = super::origin::check_page(&parts.headers, app.public_url.as_deref());
         let permit = parts.extensions.get::<Permit>().cloned();
         let accept = check_handshake(&parts.method, &parts.headers).map_err(not_asked)?;
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let upgrade = upgrade.ok_or_else(|| not_asked("this connection cannot be taken over"))?;
         Ok(Self { upgrade, accept, origin, permit })
+    }
+
+    /// 101: from now on WebSocket is spoken.
+    pub(super) fn switched(accept: HeaderValue) -> Response {
+        let headers = [
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::SEC_WEBSOCKET_ACCEPT, accept),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Upgrade {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        Self::take(parts, app)
     }
 }
 
@@ -103,12 +123,7 @@ pub(crate) async fn open(
         // The connection's place is free only now.
         drop(permit);
     });
-    let headers = [
-        (header::CONNECTION, HeaderValue::from_static("upgrade")),
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ];
-    Ok(Switched((StatusCode::SWITCHING_PROTOCOLS, headers).into_response()))
+    Ok(Switched(Upgrade::switched(accept)))
 }
 
 impl IntoResponse for Switched {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep};
 const BYTES_PER_SECOND: u64 = 256 * 1024;
 const BYTES_AT_ONCE: u64 = 1024 * 1024;
 
-/// How many bytes may come without a whole message among them: the largest one in rather small pieces.
+/// How many bytes may come without a whole message among them: the largest one of ours in rather small pieces.
 const BYTES_PER_MESSAGE: u64 = 512 * 1024;
 
 /// The head of a control frame: two bytes and the mask.
@@ -43,6 +43,7 @@ impl Progress {
 pub(super) struct Metered<S> {
     stream: S,
     since_message: Progress,
+    per_message: u64,
     left: u64,
     at: Instant,
     pause: Option<Pin<Box<Sleep>>>,
@@ -50,10 +51,15 @@ pub(super) struct Metered<S> {
 
 impl<S> Metered<S> {
     pub(super) fn new(stream: S) -> (Self, Progress) {
-        let progress = Progress::default();
-        let metered =
-            Self { stream, since_message: progress.clone(), left: BYTES_AT_ONCE, at: Instant::now(), pause: None };
-        (metered, progress)
+        Self::with_messages(stream, 0)
+    }
+
+    /// The same where messages may be as large as this.
+    pub(super) fn with_messages(stream: S, largest: u64) -> (Self, Progress) {
+        let (progress, per_message) = (Progress::default(), BYTES_PER_MESSAGE.max(largest.saturating_mul(2)));
+        let since_message = progress.clone();
+        let (left, at, pause) = (BYTES_AT_ONCE, Instant::now(), None);
+        (Self { stream, since_message, per_message, left, at, pause }, progress)
     }
 
     /// Ready once something may be read.
@@ -88,7 +94,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let read = (buffer.filled().len() - before) as u64;
         self.left = self.left.saturating_sub(read);
-        if self.since_message.0.fetch_add(read, Ordering::Relaxed) + read > BYTES_PER_MESSAGE {
+        if self.since_message.0.fetch_add(read, Ordering::Relaxed) + read > self.per_message {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a message that does not end")));
         }
         Poll::Ready(Ok(()))

@@ -5,6 +5,7 @@ pub(crate) mod entry;
 pub(crate) mod events;
 mod flood;
 pub mod frame;
+pub(crate) mod guest;
 pub mod hub;
 mod meter;
 mod missed;

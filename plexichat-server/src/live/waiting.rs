@@ -54,6 +54,23 @@ impl<'a> Watch<'a> {
         Self { end: Box::pin(end) }
     }
 
+    /// Of a connection of nobody in particular.
+    pub(super) fn of_anybody(mut stopping: watch::Receiver<bool>) -> Self {
+        let end = async move {
+            stopped(&mut stopping).await;
+            End::Close(CloseCode::Away, "the server is stopping")
+        };
+        Self { end: Box::pin(end) }
+    }
+
+    /// Waits until the connection has to end.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn ended(&mut self) -> End {
+        self.end.as_mut().await
+    }
+
     /// Sends, for as long as the connection may last and the other side takes what it is sent.
     pub(super) async fn send(
         &mut self,

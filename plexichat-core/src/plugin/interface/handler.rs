@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::answer::IntoAnswer;
 use super::call::{RouteAnswer, RouteCall};
 use super::extract::FromCall;
+use super::socket::Socket;
 use crate::error::Result;
 
 /// A method that answers a route: `async fn name(self: Arc<Self>, ..) -> Result<..>` with up to four arguments that each are
@@ -22,12 +23,38 @@ use crate::error::Result;
     note = "what stands within `Json<_>`, `Query<_>` and `Path<_>` needs `#[plexichat::model]`"
 )]
 pub trait RouteHandler<T, A>: Send + Sync + 'static {
+    /// What it answers.
+    type Answer: IntoAnswer;
+
     /// Answers a call.
     fn call(&self, plugin: Arc<T>, call: RouteCall) -> BoxFuture<'static, Result<RouteAnswer>>;
 
     /// What it takes and answers.
     fn shape() -> RouteShape;
 }
+
+/// A method that speaks on a WebSocket: `async fn name(self: Arc<Self>, socket: Socket, ..) -> Result<()>` with up to four
+/// further arguments that each are [`FromCall`]. These are taken before the WebSocket is opened: what does not fit is answered
+/// like a call of any route.
+#[diagnostic::on_unimplemented(
+    message = "this is no handler of a WebSocket",
+    label = "is no `async fn(self: Arc<Self>, socket: Socket, ..) -> Result<()>`",
+    note = "a handler looks like `async fn follow(self: Arc<Self>, mut socket: Socket, user: User) -> Result<()>`",
+    note = "behind the socket it takes up to four of `Query<_>`, `Path<_>`, `User`, `Caller` and `RouteCall`"
+)]
+pub trait SocketHandler<T, A>: Send + Sync + 'static {
+    /// Takes a call apart; what is given back speaks.
+    ///
+    /// # Errors
+    /// As those of [`FromCall`].
+    fn open(&self, plugin: Arc<T>, call: RouteCall) -> Result<SocketTask>;
+
+    /// What it takes.
+    fn shape() -> RouteShape;
+}
+
+/// What speaks on a WebSocket once it is open.
+pub type SocketTask = Box<dyn FnOnce(Socket) -> BoxFuture<'static, Result<()>> + Send>;
 
 /// What a handler takes and answers, as JSON Schemas (2020-12).
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -79,7 +106,7 @@ pub struct AnswerShape {
 
 macro_rules! handler {
     ($($argument:ident)* ; $($last:ident)?) => {
-        #[allow(non_snake_case, unused_variables, reason = "the names of the types serve as those of the arguments")]
+        #[allow(non_snake_case, unused_mut, unused_variables, reason = "the names of the types serve as those of the arguments")]
         impl<T, F, R, O, $($argument,)* $($last)?> RouteHandler<T, ($($argument,)* $($last,)?)> for F
         where
             T: Send + Sync + 'static,
@@ -89,6 +116,8 @@ macro_rules! handler {
             $($argument: FromCall,)*
             $($last: FromCall,)?
         {
+            type Answer = O;
+
             fn call(&self, plugin: Arc<T>, call: RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> {
                 let begun = || {
                     $(let $argument = $argument::from_call(&call)?;)*
@@ -111,6 +140,40 @@ macro_rules! handler {
         }
     };
 }
+
+macro_rules! socket_handler {
+    ($($argument:ident)* ; $($last:ident)?) => {
+        #[allow(non_snake_case, unused_mut, unused_variables, reason = "the names of the types serve as those of the arguments")]
+        impl<T, F, R, $($argument,)* $($last)?> SocketHandler<T, ($($argument,)* $($last,)?)> for F
+        where
+            T: Send + Sync + 'static,
+            F: Fn(Arc<T>, Socket, $($argument,)* $($last)?) -> R + Clone + Send + Sync + 'static,
+            R: Future<Output = Result<()>> + Send + 'static,
+            $($argument: FromCall,)*
+            $($last: FromCall,)?
+        {
+            fn open(&self, plugin: Arc<T>, call: RouteCall) -> Result<SocketTask> {
+                $(let $argument = $argument::from_call(&call)?;)*
+                $(let $last = $last::from_last(call)?;)?
+                let handler = self.clone();
+                Ok(Box::new(move |socket| Box::pin(handler(plugin, socket, $($argument,)* $($last)?))))
+            }
+
+            fn shape() -> RouteShape {
+                let mut shape = RouteShape::default();
+                $($argument::describe(&mut shape);)*
+                $($last::describe(&mut shape);)?
+                shape
+            }
+        }
+    };
+}
+
+socket_handler!(;);
+socket_handler!(; A1);
+socket_handler!(A1; A2);
+socket_handler!(A1 A2; A3);
+socket_handler!(A1 A2 A3; A4);
 
 handler!(;);
 handler!(; A1);

@@ -47,10 +47,12 @@
 mod answer;
 mod auth;
 mod call;
+mod events;
 mod extract;
 mod handler;
 pub(crate) mod pairs;
 mod routes;
+mod socket;
 
 use serde_json::Value;
 
@@ -59,9 +61,11 @@ use crate::plugin::gui::Gui;
 pub use self::answer::{Created, Html, IntoAnswer, Status};
 pub use self::auth::{Auth, Caller, Signature, User};
 pub use self::call::{RouteAnswer, RouteBody, RouteCall};
+pub use self::events::{EventStream, StreamEvent};
 pub use self::extract::{FromCall, FromPath, Json, Path, Query};
-pub use self::handler::{AnswerShape, PathShape, RouteHandler, RouteShape};
+pub use self::handler::{AnswerShape, PathShape, RouteHandler, RouteShape, SocketHandler, SocketTask};
 pub use self::routes::{RouteKind, RouteSpec, Routes};
+pub use self::socket::{Socket, SocketMessage, SocketReceive, SocketSend, SocketSender};
 
 /// Adds routes.
 ///

@@ -8,8 +8,9 @@ use futures_util::future::BoxFuture;
 
 use super::auth::Auth;
 use super::call::{RouteAnswer, RouteCall};
-use super::handler::{RouteHandler, RouteShape};
-use crate::error::Result;
+use super::events::EventStream;
+use super::handler::{RouteHandler, RouteShape, SocketHandler, SocketTask};
+use crate::error::{PluginError, Result};
 
 /// What is known of a route without an instance.
 #[derive(Debug, Clone)]
@@ -63,21 +64,43 @@ pub enum RouteKind {
     /// A call and its answer.
     #[default]
     Answer,
+    /// A WebSocket.
+    WebSocket,
+    /// Server-sent events.
+    Events,
+}
+
+impl RouteKind {
+    /// The word for it in manifests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::WebSocket => "websocket",
+            Self::Events => "events",
+        }
+    }
 }
 
 /// The largest body of a request where a route says nothing: 1 MiB.
 const MAX_BODY: u64 = 1 << 20;
 
+/// The largest message on a WebSocket where its route says nothing: 64 KiB.
+const MAX_MESSAGE: u64 = 64 << 10;
+
 /// How long a route may take until its answer begins where it says nothing.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-type RouteFn<T> = Arc<dyn Fn(Arc<T>, RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> + Send + Sync>;
+/// The way to a handler.
+enum Way<T> {
+    Answer(Box<dyn Fn(Arc<T>, RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> + Send + Sync>),
+    Socket(Box<dyn Fn(Arc<T>, RouteCall) -> Result<SocketTask> + Send + Sync>),
+}
 
 /// The routes of the plugin `T`, being named. A path begins with `/`; `{name}` stands for one segment, and at the end
 /// `{name...}` for all that is left, slashes included.
 #[must_use = "a route counts where it is returned"]
 pub struct Routes<T> {
-    routes: Vec<(RouteSpec, RouteFn<T>)>,
+    routes: Vec<(RouteSpec, Way<T>)>,
 }
 
 impl<T: Send + Sync + 'static> Routes<T> {
@@ -122,12 +145,76 @@ impl<T: Send + Sync + 'static> Routes<T> {
         self.route("DELETE", path, auth, handler)
     }
 
+    /// Opens a WebSocket on this path and speaks there with a method of the plugin: `async fn(self: Arc<Self>, socket: Socket,
+    /// ..) -> Result<()>`. Its messages may have 64 KiB, or what [`body_up_to`](Self::body_up_to) says. Pages of other sites
+    /// cannot open it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use plexichat::prelude::*;
+    /// # use plexichat::plugin::interface::Socket;
+    /// # struct Echo;
+    /// # impl Echo {
+    /// async fn echo(self: Arc<Self>, mut socket: Socket, user: User) -> Result<()> {
+    ///     socket.send(format!("hello {}", user.name())).await?;
+    ///     while let Some(message) = socket.recv().await {
+    ///         socket.send(message).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # fn routes(routes: Routes<Self>) -> Routes<Self> {
+    /// routes.websocket("/echo", Auth::User, Self::echo)
+    /// # }
+    /// # }
+    /// ```
+    pub fn websocket<H, A>(mut self, path: &'static str, auth: Auth, handler: H) -> Self
+    where
+        H: SocketHandler<T, A>,
+    {
+        let spec = RouteSpec {
+            shape: H::shape,
+            kind: RouteKind::WebSocket,
+            max_body: MAX_MESSAGE,
+            ..RouteSpec::new("GET", path, auth, name_of::<H>())
+        };
+        self.routes.push((spec, Way::Socket(Box::new(move |plugin, call| handler.open(plugin, call)))));
+        self
+    }
+
+    /// Answers `GET` on this path with server-sent events: `async fn(self: Arc<Self>, ..) -> Result<EventStream>`. The header
+    /// `Last-Event-ID` of whoever comes back is in the [`RouteCall`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use plexichat::prelude::*;
+    /// # use plexichat::plugin::interface::{EventStream, StreamEvent};
+    /// # use futures_util::stream;
+    /// # struct Counter;
+    /// # impl Counter {
+    /// async fn count(self: Arc<Self>) -> Result<EventStream> {
+    ///     let numbers = stream::iter(1..=3);
+    ///     Ok(EventStream::new(futures_util::StreamExt::map(numbers, |number| {
+    ///         Ok(StreamEvent::new(number.to_string()).id(number.to_string()).name("number"))
+    ///     })))
+    /// }
+    /// # fn routes(routes: Routes<Self>) -> Routes<Self> {
+    /// routes.events("/numbers", Auth::Public, Self::count)
+    /// # }
+    /// # }
+    /// ```
+    pub fn events<H, A>(self, path: &'static str, auth: Auth, handler: H) -> Self
+    where
+        H: RouteHandler<T, A, Answer = EventStream>,
+    {
+        self.route("GET", path, auth, handler).last(|spec| spec.kind = RouteKind::Events)
+    }
+
     fn route<H, A>(mut self, method: &'static str, path: &'static str, auth: Auth, handler: H) -> Self
     where
         H: RouteHandler<T, A>,
     {
         let spec = RouteSpec { shape: H::shape, ..RouteSpec::new(method, path, auth, name_of::<H>()) };
-        self.routes.push((spec, Arc::new(move |plugin, call| handler.call(plugin, call))));
+        self.routes.push((spec, Way::Answer(Box::new(move |plugin, call| handler.call(plugin, call)))));
         self
     }
 }
@@ -143,7 +230,8 @@ impl<T: 'static> Routes<T> {
         Self { routes: Vec::new() }
     }
 
-    /// Lets the body of a request to the route named last be as large as this; 1 MiB otherwise.
+    /// Lets the body of a request to the route named last be as large as this; 1 MiB otherwise. Of a WebSocket it is the
+    /// largest message; 64 KiB otherwise.
     pub fn body_up_to(self, bytes: u64) -> Self {
         self.last(|spec| spec.max_body = bytes)
     }
@@ -181,8 +269,18 @@ impl<T: 'static> Routes<T> {
         index: usize,
         plugin: Arc<T>,
         call: RouteCall,
-    ) -> Option<BoxFuture<'static, Result<RouteAnswer>>> {
-        self.routes.get(index).map(|(_, handler)| handler(plugin, call))
+    ) -> BoxFuture<'static, Result<RouteAnswer>> {
+        match self.routes.get(index) {
+            Some((_, Way::Answer(handler))) => handler(plugin, call),
+            _ => Box::pin(std::future::ready(Err(PluginError::not_found("there is no such route")))),
+        }
+    }
+
+    pub(crate) fn open(&self, index: usize, plugin: Arc<T>, call: RouteCall) -> Result<SocketTask> {
+        match self.routes.get(index) {
+            Some((_, Way::Socket(handler))) => handler(plugin, call),
+            _ => Err(PluginError::not_found("no WebSocket is spoken here")),
+        }
     }
 }
 

@@ -174,8 +174,14 @@ impl<P: Registered> Subject<P> {
     /// that folder instead.
     ///
     /// # Errors
-    /// Where a committed one differs, or cannot be read or written.
+    /// Where a committed one differs, or cannot be read or written; where what the plugin adds does not go together, such as two
+    /// routes at one address.
     pub fn describe(&self) -> TestResult {
+        let mistakes = crate::catalog::mistakes(&[P::DESCRIPTOR]);
+        if !mistakes.is_empty() {
+            let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            return Err(mistakes.join("\n").into());
+        }
         let mut default_config = (P::DESCRIPTOR.entry.default_config)();
         // In one order, whatever features another crate turns on in `serde_json`.
         default_config.sort_all_objects();

@@ -11,7 +11,7 @@ use crate::ai::{AiDelta, AiRequest, Turn};
 use crate::descriptor::{FailMode, Hook, Registered, Role};
 use crate::login::{LoginAttempt, LoginMethod};
 use crate::pipeline::Refusal;
-use crate::plugin::interface::{RouteCall, RouteSpec};
+use crate::plugin::interface::{RouteCall, RouteKind, RouteSpec};
 use crate::testing::http::{self, StreamFeed};
 use crate::testing::running::RunningPlugin;
 use crate::testing::{MODEL, TestResult};
@@ -118,7 +118,11 @@ impl<P: Registered> Subject<P> {
                 for caller in [plugin.caller("alice"), crate::plugin::interface::Caller::nobody()] {
                     let mut call = RouteCall::new(route.method, &path_of(&route), caller);
                     call.query = "not=a&parameter".to_owned();
-                    drop(plugin.route(call).await);
+                    match route.kind {
+                        RouteKind::WebSocket => drop(plugin.socket(call).await),
+                        RouteKind::Events => drop(plugin.event_stream(call).await),
+                        _ => drop(plugin.route(call).await),
+                    }
                 }
                 let (method, path) = (route.method, route.path);
                 self.is_well(&plugin).map_err(|error| format!("the route `{method} {path}`: {error}"))?;
@@ -142,7 +146,11 @@ impl<P: Registered> Subject<P> {
         let failed = if let Some(tool) = descriptor.tools.iter().find(|tool| tool.method == method) {
             plugin.tool("alice", tool.name, json!({})).await.is_err()
         } else if let Some(route) = (descriptor.entry.routes)().into_iter().find(|route| route.handler == method) {
-            plugin.route(RouteCall::new(route.method, &path_of(&route), plugin.caller("alice"))).await.is_err()
+            let call = RouteCall::new(route.method, &path_of(&route), plugin.caller("alice"));
+            match route.kind {
+                RouteKind::WebSocket => return Ok(None),
+                _ => plugin.route(call).await.is_err(),
+            }
         } else if descriptor.provides.contains(&Role::AiProvider) {
             match method {
                 "models" => plugin.models().await.is_err(),
