@@ -42,3 +42,4 @@ mod secrets;
 mod settings;
 mod tidy;
 mod upstream;
+mod webhook;

@@ -109,6 +109,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: tests::upstream,
     },
     Suite {
+        name: "webhooks",
+        about: "Slack's own clients, for Python and for Node, post into a room",
+        needs: &[&need::C_COMPILER, &need::PYTHON, &need::PYTHON_SLACK, &need::NODE, &need::NODE_SLACK],
+        long: false,
+        run: tests::webhooks,
+    },
+    Suite {
         name: "deny",
         about: "licences, sources and banned crates",
         needs: &[&need::DENY],

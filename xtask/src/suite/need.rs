@@ -150,6 +150,28 @@ pub(super) const NODE_PLAYWRIGHT: Need = Need {
     },
 };
 
+pub(super) const PYTHON_SLACK: Need = Need {
+    name: "the Python package `slack_sdk`",
+    how: "python3 -m venv target/venv && target/venv/bin/pip install slack_sdk",
+    is_there: |workspace| answers(Command::new(python(workspace)).args(["-c", "import slack_sdk"])),
+    get: |workspace| {
+        process::run(Command::new("python3").args(["-m", "venv"]).arg(workspace.target.join("venv")))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "slack_sdk"];
+        process::run(Command::new(python(workspace)).args(pip))
+    },
+};
+
+pub(super) const NODE_SLACK: Need = Need {
+    name: "the Node package `@slack/webhook`",
+    how: "npm install --prefix target/node @slack/webhook",
+    is_there: |workspace| node_modules(workspace).join("@slack/webhook").is_dir(),
+    get: |workspace| {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
+        process::run(npm.arg(workspace.target.join("node")).arg("@slack/webhook"))
+    },
+};
+
 pub(super) const DENY: Need = Need {
     name: "cargo-deny",
     how: "cargo install --locked cargo-deny --root target/tools",

@@ -65,6 +65,10 @@ pub(super) fn upstream(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("upstream::"))
 }
 
+pub(super) fn webhooks(session: &Session<'_>) -> Result<()> {
+    run(session, &["--workspace"], Choice::Ignored("webhook::"))
+}
+
 pub(super) fn long(session: &Session<'_>) -> Result<()> {
     run(session, &["--workspace"], Choice::Ignored("long::"))
 }
