@@ -250,7 +250,7 @@ fn check_template(template: &str) -> std::result::Result<(), String> {
     template::check(template).map_err(|error| format!("the template cannot be read: {error}"))
 }
 
-fn check_url(url: &str) -> std::result::Result<(), &'static str> {
+pub(crate) fn check_url(url: &str) -> std::result::Result<(), &'static str> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(rest) = rest else { return Err("this is no address to call: it begins with `https://`") };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -16,6 +16,7 @@ mod incoming;
 mod log;
 mod mrkdwn;
 mod outgoing;
+mod panel;
 mod receive;
 mod sign;
 mod slack;
@@ -102,6 +103,10 @@ impl Interface for Webhook {
             .post("/outgoing/{id}/deliveries/{delivery}/replay", Auth::Admin, Self::replay)
             .summary("Sends a delivery again")
     }
+
+    fn register_gui_components(gui: Gui<Self>) -> Gui<Self> {
+        panel::components(gui)
+    }
 }
 
 #[plexichat::role]
@@ -142,8 +147,7 @@ impl Webhook {
         Ok(Created(self.made(&hook, &token, &base)))
     }
 
-    async fn delete_incoming(self: Arc<Self>, user: User, Path(id): Path<String>) -> Result<()> {
-        self.check_reach(&self.incoming.get(&id).await?, user.actor()).await?;
+    async fn delete_incoming(self: Arc<Self>, Path(id): Path<String>) -> Result<()> {
         self.incoming.remove(&id).await
     }
 
@@ -153,8 +157,7 @@ impl Webhook {
         base: Base,
         Path(id): Path<String>,
     ) -> Result<Json<IncomingMade>> {
-        self.check_reach(&self.incoming.get(&id).await?, user.actor()).await?;
-        let (hook, token) = self.incoming.rotate(&id).await?;
+        let (hook, token) = self.rotate(&id, user.actor()).await?;
         Ok(Json(self.made(&hook, &token, &base)))
     }
 
@@ -181,17 +184,7 @@ impl Webhook {
     }
 
     async fn test_outgoing(self: Arc<Self>, user: User, Path(id): Path<String>) -> Result<Status<202, Json<Sent>>> {
-        let event = json!({
-            "id": sign::random(16)?,
-            "type": "webhook_test",
-            "schema_version": 1,
-            "time": self.context.now(),
-            "actor": user.actor(),
-            "origin": "rest",
-            "cause_depth": 0,
-            "data": { "message": "this webhook works" },
-        });
-        Ok(Status(Json(self.send(&id, json!({ "event": event }), None).await?)))
+        Ok(Status(Json(self.test(&id, user.actor()).await?)))
     }
 
     async fn deliveries(self: Arc<Self>, Path(id): Path<String>) -> Result<Json<DeliveryList>> {
@@ -200,10 +193,28 @@ impl Webhook {
     }
 
     async fn replay(self: Arc<Self>, Path(which): Path<WhichDelivery>) -> Result<Status<202, Json<Sent>>> {
-        let hook = self.outgoing.get(&which.id).await?;
-        let event = self.log().event(&hook.id, &which.delivery).await?;
-        let input = json!({ "event": event, "delivery": which.delivery });
-        Ok(Status(Json(self.send(&hook.id, input, Some(which.delivery)).await?)))
+        Ok(Status(Json(self.send_again(&which.id, &which.delivery).await?)))
+    }
+
+    async fn test(&self, id: &str, by: &Actor) -> Result<Sent> {
+        let event = json!({
+            "id": sign::random(16)?,
+            "type": "webhook_test",
+            "schema_version": 1,
+            "time": self.context.now(),
+            "actor": by,
+            "origin": "rest",
+            "cause_depth": 0,
+            "data": { "message": "this webhook works" },
+        });
+        self.send(id, json!({ "event": event }), None).await
+    }
+
+    async fn send_again(&self, id: &str, delivery: &str) -> Result<Sent> {
+        let hook = self.outgoing.get(id).await?;
+        let event = self.log().event(&hook.id, delivery).await?;
+        let input = json!({ "event": event, "delivery": delivery });
+        self.send(&hook.id, input, Some(delivery.to_owned())).await
     }
 
     /// Sends something to a webhook behind all that waits there.
@@ -255,7 +266,12 @@ impl Webhook {
         self.incoming.make(asked, &by.name, self.context.now()).await
     }
 
-    /// Whoever changes a hook must be able to post where it posts.
+    async fn rotate(&self, id: &str, by: &Actor) -> Result<(Incoming, String)> {
+        self.check_reach(&self.incoming.get(id).await?, by).await?;
+        self.incoming.rotate(id).await
+    }
+
+    /// Whoever is given a hook's address must be able to post where it posts.
     async fn check_reach(&self, hook: &Incoming, by: &Actor) -> Result<()> {
         match self.context.chat().may_post(by, hook.room_id).await? {
             true => Ok(()),

@@ -1,15 +1,11 @@
-//! The plugin on the test kit's real host: hooks that people make, and what programs post to them.
-
-mod support;
+//! Incoming webhooks: hooks that people make, and what programs post to them.
 
 use plexichat::message::ActorKind;
 use plexichat::prelude::*;
 use plexichat::testing::{RunningPlugin, TestHost, TestResult};
 use plexichat_webhook::Webhook;
 
-use support::{Asked, ask};
-
-plexichat::compliance!(Webhook);
+use crate::support::{Asked, ask};
 
 async fn start() -> TestResult<RunningPlugin<Webhook>> {
     TestHost::new().start::<Webhook>().await
