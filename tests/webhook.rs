@@ -35,12 +35,18 @@ async fn programs_post_and_are_answered_ok() {
         "alerts": [{ "status": "firing", "labels": { "alertname": "Down", "instance": "db1" },
                      "annotations": { "summary": "db1 is down" }, "startsAt": "2026-03-01T10:00:00Z" }],
     });
-    let told = [(json!({ "text": "hello" }), "hello"), (alerts, "🔴 *1 firing · Down*\n\n🔴 db1 is down\ninstance=db1\nSince 2026-03-01 10:00:00 UTC")];
+    let told = [
+        (json!({ "text": "hello" }), "hello"),
+        (alerts, "🔴 *1 firing · Down*\n\n🔴 db1 is down\ninstance=db1\nSince 2026-03-01 10:00:00 UTC"),
+    ];
     for (body, said) in told {
         let answer = nobody.post(&path, body).await;
         assert_eq!((answer.status, answer.text().as_str()), (StatusCode::OK, "ok"));
         let last = client.history(&room).await.pop().unwrap();
-        assert_eq!((&last["text"], &last["author"]["kind"], &last["author"]["name"]), (&json!(said), &json!("webhook"), &json!("ci")));
+        assert_eq!(
+            (&last["text"], &last["author"]["kind"], &last["author"]["name"]),
+            (&json!(said), &json!("webhook"), &json!("ci"))
+        );
     }
     let form = Request::post(&path).header("content-type", "application/x-www-form-urlencoded");
     let form = form.body(b"payload=%7B%22text%22%3A%22a+form%22%7D".to_vec()).unwrap();
@@ -125,7 +131,8 @@ async fn a_receiver_that_was_down_gets_everything_once_and_in_order() {
     let deliveries = format!("{BASE}/outgoing/{hook}/deliveries");
     until("a failed try", async || {
         let found = client.get(&deliveries).await.expect(200);
-        (found["deliveries"][0]["state"] == "retrying" && found["deliveries"][0]["attempts"].as_u64() > Some(1)).then_some(())
+        (found["deliveries"][0]["state"] == "retrying" && found["deliveries"][0]["attempts"].as_u64() > Some(1))
+            .then_some(())
     })
     .await;
     let server = server.kill_and_restart();
@@ -163,7 +170,12 @@ async fn private_addresses_are_not_called() {
     let room = client.room("lobby").await;
     let port = free_port();
     let received = receiver(port).await;
-    for host in [format!("http://127.0.0.1:{port}"), "https://localhost".into(), "https://169.254.169.254".into(), "https://[::1]".into()] {
+    for host in [
+        format!("http://127.0.0.1:{port}"),
+        "https://localhost".into(),
+        "https://169.254.169.254".into(),
+        "https://[::1]".into(),
+    ] {
         let asked = json!({ "name": host, "url": format!("{host}/hook"), "events": ["message_received"] });
         let made = client.post(&format!("{BASE}/outgoing"), asked).await.expect(201);
         let hook = made["id"].as_str().unwrap();

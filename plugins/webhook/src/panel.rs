@@ -136,7 +136,9 @@ impl Webhook {
             address,
         ];
         if self.context.public_url().is_none() {
-            blocks.push(Block::text("It stands behind the address of this server; server.public_url would make it whole."));
+            blocks.push(Block::text(
+                "It stands behind the address of this server; server.public_url would make it whole.",
+            ));
         }
         if let Some(secret) = &hook.secret {
             blocks.push(Block::text("Calls are signed with this secret, which is shown this once, too:"));
@@ -293,13 +295,12 @@ fn outgoing_block(hook: &Outgoing) -> Vec<Block> {
         buttons.push(Button::new("Test", "test", which.clone()));
     }
     if !view.configured {
-        buttons.push(Button::new("Delete", "delete", which).confirm("It is called no more, and its deliveries are forgotten. Go on?"));
+        buttons.push(
+            Button::new("Delete", "delete", which)
+                .confirm("It is called no more, and its deliveries are forgotten. Go on?"),
+        );
     }
-    let mut fields = vec![
-        field("Address", view.url),
-        field("Events", view.events.join(", ")),
-        field("State", state),
-    ];
+    let mut fields = vec![field("Address", view.url), field("Events", view.events.join(", ")), field("State", state)];
     if let Some(room) = view.room_id {
         fields.push(field("Room", room.to_string()));
     }

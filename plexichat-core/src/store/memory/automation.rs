@@ -406,10 +406,16 @@ impl AutomationStore for MemoryStore {
         let Kept { triggers, runs } = &data.automation;
         let triggers =
             triggers.values().filter(|trigger| plugins.contains(&trigger.plugin)).filter_map(|trigger| trigger.next_at);
+        // One that stands behind another cannot be taken, whatever the time.
+        let is_behind = |index: usize, run: &Run| {
+            run.record.trigger.policy.in_order
+                && runs[..index].iter().any(|other| other.is_of(run) && !other.record.state.has_ended())
+        };
         let runs = runs
             .iter()
-            .filter(|run| plugins.contains(&run.record.plugin))
-            .filter_map(|run| run.record.due_at.or(run.lease_until));
+            .enumerate()
+            .filter(|(index, run)| plugins.contains(&run.record.plugin) && !is_behind(*index, run))
+            .filter_map(|(_, run)| run.record.due_at.or(run.lease_until));
         Ok(triggers.chain(runs).min())
     }
 }

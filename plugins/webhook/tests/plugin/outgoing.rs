@@ -66,16 +66,26 @@ async fn a_receiver_is_called_for_what_happens() -> TestResult {
     let receiver = Receiver::default();
     receiver.set(204);
     let plugin = receiver.host().start::<Webhook>().await?;
-    let id = hook(&plugin, json!({ "headers": { "Authorization": "Bearer t0ken" }, "secret": "s3cret-s3cret" })).await?;
+    let id =
+        hook(&plugin, json!({ "headers": { "Authorization": "Bearer t0ken" }, "secret": "s3cret-s3cret" })).await?;
     plugin.post("ann", "hello").await?;
     plugin.idle().await?;
     let calls = plugin.http().requests();
     let [call] = calls.as_slice() else { return Err(format!("{} calls", calls.len()).into()) };
-    assert_eq!((call.method.as_str(), call.url.as_str(), text(call).as_str()), ("POST", "https://example.org/hook", "hello"));
-    assert_eq!((header(call, "x-plexichat-event"), header(call, "authorization")), ("message_received", "Bearer t0ken"));
+    assert_eq!(
+        (call.method.as_str(), call.url.as_str(), text(call).as_str()),
+        ("POST", "https://example.org/hook", "hello")
+    );
+    assert_eq!(
+        (header(call, "x-plexichat-event"), header(call, "authorization")),
+        ("message_received", "Bearer t0ken")
+    );
     assert!(header(call, "x-plexichat-signature").starts_with("sha256=") && !call.redirects);
     let log = deliveries(&plugin, &id).await?;
-    assert_eq!((&log[0]["state"], &log[0]["status"], &log[0]["attempts"]), (&json!("delivered"), &json!(204), &json!(1)));
+    assert_eq!(
+        (&log[0]["state"], &log[0]["status"], &log[0]["attempts"]),
+        (&json!("delivered"), &json!(204), &json!(1))
+    );
     assert_eq!(log[0]["id"], header(call, "x-plexichat-delivery"));
     let event = plugin.event("webhook_delivered").await?.data()?;
     assert_eq!((&event["hook_id"], &event["status"]), (&json!(id), &json!(204)));
@@ -118,15 +128,11 @@ async fn what_waits_survives_a_restart() -> TestResult {
         plugin.post("ann", text).await?;
     }
     plugin.advance(Duration::from_secs(10)).await?;
-    plugin.disable().await?;
-    let (store, now) = (plugin.store(), plugin.clock().now());
+    let store = plugin.store();
     drop(plugin);
     let other = Receiver::default();
     other.set(200);
     let plugin = other.host().store(store).start::<Webhook>().await?;
-    let behind = now.as_micros().saturating_sub(plugin.clock().now().as_micros());
-    plugin.clock().advance(Duration::from_micros(u64::try_from(behind).unwrap_or(0)));
-    plugin.enable().await?;
     plugin.advance(HOUR).await?;
     assert_eq!(plugin.http().requests().iter().map(text).collect::<Vec<_>>(), ["one", "two"]);
     Ok(())
@@ -150,7 +156,10 @@ async fn a_delivery_is_given_up_after_a_day_and_can_be_replayed() -> TestResult 
     ask(&plugin, Asked::post(&format!("/outgoing/{id}/deliveries/{name}/replay"), Value::Null)).await?.json(202)?;
     plugin.idle().await?;
     let calls = plugin.http().requests().split_off(before);
-    assert_eq!(calls.iter().map(|call| (text(call), header(call, "x-plexichat-delivery"))).collect::<Vec<_>>(), [("lost".to_owned(), name)]);
+    assert_eq!(
+        calls.iter().map(|call| (text(call), header(call, "x-plexichat-delivery"))).collect::<Vec<_>>(),
+        [("lost".to_owned(), name)]
+    );
     let log = deliveries(&plugin, &id).await?;
     assert_eq!((log.len(), &log[0]["state"]), (1, &json!("delivered")));
     Ok(())
@@ -185,7 +194,10 @@ async fn a_receiver_that_is_gone_is_called_no_more() -> TestResult {
     assert_eq!(plugin.http().requests().len(), 1);
     let list = ask(&plugin, Asked::get("/outgoing")).await?.json(200)?;
     let hook = &list["outgoing"][0];
-    assert!(hook["enabled"] == false && hook["disabled_because"].as_str().is_some_and(|why| why.contains("410")), "{hook}");
+    assert!(
+        hook["enabled"] == false && hook["disabled_because"].as_str().is_some_and(|why| why.contains("410")),
+        "{hook}"
+    );
     assert!(ask(&plugin, Asked::post(&format!("/outgoing/{id}/test"), Value::Null)).await.is_err());
     receiver.set(200);
     ask(&plugin, Asked::post(&format!("/outgoing/{id}/enable"), Value::Null)).await?.json(200)?;
@@ -218,7 +230,10 @@ async fn filters_formats_and_hooks_that_are_away() -> TestResult {
         calls.entry(call.url).or_default().push(said);
     }
     let c = vec!["*ann*: Deploy it".to_owned(), "*ann*: or not".to_owned()];
-    assert_eq!(calls, BTreeMap::from([("https://b.org".to_owned(), vec!["Deploy it".to_owned()]), ("https://c.org".to_owned(), c)]));
+    assert_eq!(
+        calls,
+        BTreeMap::from([("https://b.org".to_owned(), vec!["Deploy it".to_owned()]), ("https://c.org".to_owned(), c)])
+    );
     Ok(())
 }
 
@@ -230,7 +245,8 @@ async fn what_came_through_a_webhook_stays() -> TestResult {
     let plugin = receiver.host().start::<Webhook>().await?;
     hook(&plugin, json!({ "events": ["*"] })).await?;
     let before = plugin.http().requests().len();
-    let made = ask(&plugin, Asked::post("/incoming", json!({ "room_id": plugin.room(), "name": "ci" }))).await?.json(201)?;
+    let made =
+        ask(&plugin, Asked::post("/incoming", json!({ "room_id": plugin.room(), "name": "ci" }))).await?.json(201)?;
     let url = made["url"].as_str().unwrap_or_default();
     let path = url.strip_prefix("http://chat.example.org/api/v1/plugins/webhook").unwrap_or_default();
     assert_eq!(ask(&plugin, Asked::program(path, json!({ "text": "a" }).to_string())).await?.text(), "ok");
@@ -258,7 +274,8 @@ async fn hooks_of_the_configuration() -> TestResult {
     plugin.reconfigure(json!({})).await?;
     plugin.post("ann", "three").await?;
     plugin.idle().await?;
-    let calls: Vec<(String, String)> = plugin.http().requests().iter().map(|call| (call.url.clone(), text(call))).collect();
+    let calls: Vec<(String, String)> =
+        plugin.http().requests().iter().map(|call| (call.url.clone(), text(call))).collect();
     assert_eq!(calls, [("https://a.org".to_owned(), "one".to_owned()), ("https://b.org".to_owned(), "two".to_owned())]);
     Ok(())
 }

@@ -30,7 +30,8 @@ async fn incoming_webhooks_are_made_and_taken_away() -> TestResult {
     assert_eq!(shown(&plugin, "incoming", "new", json!({})).await?["type"], "form");
     let errors = shown(&plugin, "incoming", "make", json!({ "name": "", "room_id": plugin.room() })).await?;
     assert_eq!(errors["errors"][0]["pointer"], "/name", "{errors}");
-    let made = shown(&plugin, "incoming", "make", json!({ "name": "ci", "room_id": plugin.room(), "signature": true })).await?;
+    let made = shown(&plugin, "incoming", "make", json!({ "name": "ci", "room_id": plugin.room(), "signature": true }))
+        .await?;
     let codes = words(&made, "code");
     assert!(codes.len() == 2 && codes[0].contains("/api/v1/plugins/webhook/in/"), "{made}");
     let list = shown(&plugin, "incoming", OPEN, json!({})).await?;
@@ -57,7 +58,10 @@ async fn outgoing_webhooks_are_made_tried_and_switched_off() -> TestResult {
     shown(&plugin, "outgoing", "test", pressed(&list, "test")?).await?;
     plugin.idle().await?;
     let deliveries = shown(&plugin, "outgoing", "deliveries", pressed(&list, "deliveries")?).await?;
-    assert!(words(&deliveries, "text").iter().any(|line| line.contains("webhook_test: delivered, 200")), "{deliveries}");
+    assert!(
+        words(&deliveries, "text").iter().any(|line| line.contains("webhook_test: delivered, 200")),
+        "{deliveries}"
+    );
     shown(&plugin, "outgoing", "replay", pressed(&deliveries, "replay")?).await?;
     plugin.idle().await?;
     assert_eq!(plugin.http().requests().len(), 2);
