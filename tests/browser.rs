@@ -12,8 +12,12 @@ use crate::support::bundle::fixtures;
 #[ignore = "needs chromium, node and PLEXICHAT_TEST_NODE_MODULES, a folder with the package `playwright-core`"]
 async fn people_use_what_plugins_add_to_the_pages() {
     let modules = std::env::var_os("PLEXICHAT_TEST_NODE_MODULES").expect("PLEXICHAT_TEST_NODE_MODULES");
-    let server = Setup::of(fixtures()).config("[plugins.board]\nenabled = true\n").start();
+    let server = Setup::of(fixtures()).start();
     let client = server.client();
+    // Not by the settings: what these enable the API cannot disable.
+    for what in ["install", "enable"] {
+        client.post(&format!("/api/v1/plugins/board/{what}"), json!({})).await.expect(200);
+    }
     let room = client.room("lobby").await;
     client.say(&room, "<i>hello</i>").await;
     for (name, role) in [("ada", "admin"), ("ulf", "user")] {

@@ -17,8 +17,15 @@ const LINES_MAX: usize = 600;
 const UNFINISHED: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "#[ignore"];
 
 /// Tests that need what a machine may not have, or minutes; `cargo xtask test` has suites that ask for them.
-const ASKED_FOR: &[&str] =
-    &["tests/api.rs", "tests/clamav.rs", "tests/clients.rs", "tests/gateway.rs", "tests/long.rs", "tests/upstream.rs"];
+const ASKED_FOR: &[&str] = &[
+    "tests/api.rs",
+    "tests/browser.rs",
+    "tests/clamav.rs",
+    "tests/clients.rs",
+    "tests/gateway.rs",
+    "tests/long.rs",
+    "tests/upstream.rs",
+];
 
 /// The files of `plexichat-core` that may say `unsafe` in code of their own, and why.
 const UNSAFE: &[(&str, &str)] = &[

@@ -15,17 +15,12 @@ pub(super) fn address(plugin: &PluginName, path: &str) -> String {
 
 /// A text of a plugin's, in a language that is read.
 pub(super) fn words(app: &App, plugin: &PluginName, languages: &str, text: &Text) -> String {
-    let _ = (app, plugin, languages);
-    match text {
-        Text::Plain(words) => words.to_string(),
-        Text::Key { key, .. } => key.to_string(),
-    }
+    app.host.texts.text(plugin.as_str(), languages, text)
 }
 
 /// The language that a plugin is to answer in.
 pub(super) fn language(app: &App, plugin: &PluginName, languages: &str) -> String {
-    let _ = (app, plugin);
-    languages.split([',', ';']).next().unwrap_or("en").trim().to_owned()
+    app.host.texts.language(plugin.as_str(), languages).to_owned()
 }
 
 /// The answer as it is sent.

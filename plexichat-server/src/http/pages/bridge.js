@@ -7,6 +7,10 @@
   let count = 0;
 
   function ask(what) {
+    if (parent === window) {
+      const error = new Error("this page is shown by itself: open it from /ui");
+      return Promise.reject(Object.assign(error, { status: 0, code: "alone" }));
+    }
     return new Promise((resolve, reject) => {
       const id = ++count;
       waiting.set(id, { resolve, reject });

@@ -85,7 +85,8 @@ function view(component, place, body, inline) {
       switch (reply.type) {
         case "blocks": return body.replaceChildren(...reply.blocks.map((it) => block(this, it)));
         case "form": {
-          this.form = form(reply, (values) => this.act(reply.action, values));
+          const title = reply.title === component.label ? undefined : reply.title;
+          this.form = form(reply, title, (values) => this.act(reply.action, values));
           body.replaceChildren(this.form.element);
           return opened && this.inline ? undefined : this.form.focus();
         }
@@ -268,13 +269,13 @@ function fields(schema, values, root, pointer, all, hidden) {
   };
 }
 
-function form(it, send) {
+function form(it, title, send) {
   const all = [];
   const carry = it.carry ?? {};
   const inner = fields(resolved(it.schema, it.schema), it.values ?? {}, it.schema, "", all, carry);
   const whole = el("p", { className: "error", role: "alert", hidden: true });
   const button = el("button", { className: "main", text: it.submit });
-  const element = el("form", { autocomplete: "off" }, el("h3", { text: it.title }), whole, ...inner.elements, button);
+  const element = el("form", { autocomplete: "off" }, title && el("h3", { text: title }), whole, ...inner.elements, button);
   const errors = (found) => {
     for (const { input, error } of all) {
       error.hidden = true;
