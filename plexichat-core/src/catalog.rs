@@ -10,7 +10,7 @@ use crate::order::{hook_order, start_order};
 use crate::plugin::gui::component;
 use crate::problem::Problem;
 use crate::trigger::{On, TriggerSpec};
-use crate::{registry, routes};
+use crate::{automation, registry, routes};
 
 /// The version of this crate, which plugins state a range for.
 pub const CORE_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -100,6 +100,7 @@ fn compare(linked: &[&'static Descriptor], expected: &[Descriptor]) -> Vec<Probl
 pub(crate) fn mistakes(plugins: &[&'static Descriptor]) -> Vec<Problem> {
     let mut problems = clashes(plugins);
     problems.extend(routes::check(plugins));
+    problems.extend(automation::check_linked(plugins));
     problems.extend(plugins.iter().flat_map(|plugin| check_gui(plugin)));
     problems
 }

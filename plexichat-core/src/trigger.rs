@@ -40,7 +40,8 @@ pub struct TriggerSpec {
 pub enum On {
     /// One of these events, where it fits.
     Event {
-        /// Names of events, such as `message_received` or `custom.report_ready`; `*` for all.
+        /// Names of events, such as `message_received` or `custom.report_ready`; `*` for all but those of runs themselves
+        /// (`trigger_fired`, `workflow_started` and so on), which are named one by one.
         names: Vec<String>,
         /// All of these must hold.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

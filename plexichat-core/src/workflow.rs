@@ -18,7 +18,9 @@ use crate::plugin::interface::Caller;
 /// One attempt at a run of a workflow.
 ///
 /// A run is stored before its first attempt and attempted at least once: what it does to the outside should carry
-/// [`key`](Self::key), so that an attempt after a crash does not do it again.
+/// [`key`](Self::key), so that an attempt after a crash does not do it again. What a run posts without a key of its own is numbered in
+/// its order, anew after each `Wait`: that does where an attempt repeats all that the one before did. A workflow that leaves out what
+/// it has done, because [`save`](Self::save) says so, gives each post a key by its step.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct WorkflowRun {

@@ -13,7 +13,7 @@ mod schedule;
 mod tap;
 
 pub use self::arm::{HookCall, HookError, Start};
-pub(crate) use self::check::check;
+pub(crate) use self::check::{check, check_linked};
 pub use self::port::{
     Added, AutomationStore, Claim, Claimed, KeptTrigger, NewRun, RunFilter, RunRecord, RunState, SIGNALS_MAX,
     Settlement,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use semver::{Version, VersionReq};
 
-use super::{Manifest, SCHEMA_VERSION, ui};
+use super::{Manifest, SCHEMA_VERSION, TriggerEntry, ui};
 use crate::descriptor::Role;
 use crate::event::{CUSTOM_PREFIX, Pattern, catalog};
 use crate::id::PluginName;
@@ -13,6 +13,7 @@ use crate::permission::Permission;
 use crate::plugin::interface::RESERVED_SEGMENTS;
 use crate::problem::{Problem, nearest};
 use crate::tool;
+use crate::trigger::{On, TriggerSpec};
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -30,6 +31,7 @@ pub fn check(manifest: &Manifest) -> Vec<Problem> {
     check_events(manifest, &mut problems);
     check_commands(manifest, &mut problems);
     check_tools(manifest, &mut problems);
+    check_triggers(manifest, &mut problems);
     check_requirements(manifest, &mut problems);
     check_routes(manifest, &mut problems);
     ui::check(manifest, &mut problems);
@@ -188,6 +190,34 @@ fn check_tools(manifest: &Manifest, problems: &mut Vec<Problem>) {
     }
     let names: Vec<&str> = manifest.tools.iter().map(|tool| tool.name.as_str()).collect();
     distinct("/tools", &names, problems);
+}
+
+fn check_triggers(manifest: &Manifest, problems: &mut Vec<Problem>) {
+    if !manifest.triggers.is_empty() && !manifest.provides.contains(&Role::Automation) {
+        problems.push(Problem::new("/triggers", "only a plugin that provides `automation` has triggers"));
+    }
+    let may_read = manifest.permissions.contains(&Permission::UserDataAccess);
+    for (index, entry) in manifest.triggers.iter().enumerate() {
+        let pointer = format!("/triggers/{index}");
+        let TriggerEntry { id, on, workflow, scope } = entry.clone();
+        let spec = TriggerSpec::new(id, on, workflow, scope);
+        // The calendar is the host's: a plugin alone is checked without it.
+        #[cfg(feature = "host")]
+        let checked = crate::automation::check(&spec);
+        #[cfg(not(feature = "host"))]
+        let checked = spec.check();
+        if let Err(error) = checked {
+            problems.push(Problem::new(&*pointer, error.message().to_owned()));
+        }
+        let On::Event { names, .. } = &spec.on else { continue };
+        let carries = |name: &&String| *name == "*" || catalog::WITH_CONTENT.contains(&name.as_str());
+        if let Some(event) = names.iter().find(carries).filter(|_| !may_read) {
+            let message = format!("`{event}` carries what people wrote, and `user_data_access` is not asked for");
+            problems.push(Problem::new(pointer, message).hint("add `permissions(UserDataAccess)` to the attribute"));
+        }
+    }
+    let ids: Vec<&str> = manifest.triggers.iter().map(|entry| entry.id.as_str()).collect();
+    distinct("/triggers", &ids, problems);
 }
 
 fn check_requirements(manifest: &Manifest, problems: &mut Vec<Problem>) {

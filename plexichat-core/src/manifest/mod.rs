@@ -16,6 +16,7 @@ use crate::permission::Permission;
 use crate::plugin::interface::{RouteKind, RouteSpec};
 use crate::problem::Problem;
 use crate::tool::{Approval, ToolSpec};
+use crate::trigger::{On, Scope, TriggerSpec};
 
 pub use check::check;
 pub use ui::{UiComponent, UiComponents, UiView};
@@ -79,6 +80,9 @@ pub struct Manifest {
     /// The tools that it gives models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolEntry>,
+    /// The triggers that its code registers; others may be made while it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<TriggerEntry>,
     /// The plugins it cannot do without.
     pub requires: Vec<RequiredPlugin>,
 }
@@ -157,6 +161,20 @@ pub struct ToolEntry {
     pub approval: Approval,
 }
 
+/// A trigger that the plugin's code registers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerEntry {
+    /// Its name.
+    pub id: String,
+    /// What it waits for.
+    pub on: On,
+    /// The workflow that it starts.
+    pub workflow: String,
+    /// Once in the whole cluster, or on every node.
+    pub scope: Scope,
+}
+
 /// A plugin that another cannot do without.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -209,6 +227,7 @@ impl Manifest {
                 })
                 .collect(),
             tools: plugin.tools.iter().map(ToolEntry::of).collect(),
+            triggers: (plugin.entry.triggers)().into_iter().map(TriggerEntry::of).collect(),
             requires: plugin
                 .requires
                 .iter()
@@ -264,6 +283,13 @@ impl ToolEntry {
             arguments: sorted((spec.arguments)()),
             approval: spec.approval,
         }
+    }
+}
+
+impl TriggerEntry {
+    fn of(spec: TriggerSpec) -> Self {
+        let TriggerSpec { id, on, workflow, scope, .. } = spec;
+        Self { id, on, workflow, scope }
     }
 }
 

@@ -539,6 +539,7 @@ mod tests {
             let make = async || Arc::new(MemoryStore::new());
             conformance::storage(make).await;
             conformance::plugin_store(make).await;
+            conformance::automation_store(make).await;
             conformance::message_store(rooms).await;
         });
     }

@@ -150,6 +150,13 @@ impl TestHost {
         self
     }
 
+    /// Sees this clock, as another host may. Said before directories and files.
+    pub fn clock(mut self, clock: Arc<TestClock>) -> Self {
+        self.disk = Arc::new(TestDisk::new(clock.clone()));
+        self.clock = clock;
+        self
+    }
+
     /// Runs on this store: what an earlier host left in it is still there.
     pub fn store(mut self, store: Arc<MemoryStore>) -> Self {
         self.store = Some(store);

@@ -98,6 +98,11 @@ macro_rules! compliance {
             }
 
             #[test]
+            fn workflows_answer_without_input() -> $crate::testing::TestResult {
+                subject().workflows_answer_without_input()
+            }
+
+            #[test]
             fn answers_end_once() -> $crate::testing::TestResult {
                 subject().answers_end_once()
             }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Subject;
 use crate::ai::{AiDelta, AiRequest, Turn};
+use crate::capability::triggers::TriggerPort;
 use crate::descriptor::{FailMode, Hook, Registered, Role};
 use crate::login::{LoginAttempt, LoginMethod};
 use crate::pipeline::Refusal;
@@ -15,6 +16,7 @@ use crate::plugin::interface::{RouteCall, RouteKind, RouteSpec};
 use crate::testing::http::{self, StreamFeed};
 use crate::testing::running::RunningPlugin;
 use crate::testing::{MODEL, TestResult};
+use crate::trigger::{On, Scope, TriggerSpec};
 
 /// How long an answer may take that comes from nowhere but the test.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -131,6 +133,30 @@ impl<P: Registered> Subject<P> {
         })
     }
 
+    /// A run of each workflow that its code names comes to an end, or waits, whatever it is given; and so does one that nobody
+    /// knows.
+    ///
+    /// # Errors
+    /// Where an attempt panics or takes too long.
+    pub fn workflows_answer_without_input(&self) -> TestResult {
+        crate::testing::run(async {
+            if !P::DESCRIPTOR.provides.contains(&Role::Automation) {
+                return Ok(());
+            }
+            let plugin = self.start().await?;
+            let mut specs = (P::DESCRIPTOR.entry.triggers)();
+            let unknown = TriggerSpec::new("compliance", On::Manual, "compliance-unknown", Scope::Cluster);
+            plugin.host().automations.put(&P::DESCRIPTOR.plugin_name(), unknown.clone()).await?;
+            specs.push(unknown);
+            for spec in specs {
+                plugin.start_trigger(&spec.id, json!({})).await?;
+                plugin.idle().await?;
+                self.is_well(&plugin).map_err(|error| format!("the workflow `{}`: {error}", spec.workflow))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Provokes a call of a method that no message and no file provokes; nothing where it is none of these.
     pub(super) async fn strike_role(&self, plugin: &RunningPlugin<P>, method: &str) -> TestResult<Option<()>> {
         let descriptor = P::DESCRIPTOR;
@@ -142,6 +168,17 @@ impl<P: Registered> Subject<P> {
         if method == Hook::CheckLogin.as_str() {
             let refusal = plugin.sign_in(LoginAttempt::new("alice", LoginMethod::Password)).await.err();
             return refused(Hook::CheckLogin, refusal.as_ref());
+        }
+        if method == "execute_workflow" {
+            let name = descriptor.plugin_name();
+            let spec = TriggerSpec::new("compliance", On::Manual, "compliance", Scope::Cluster);
+            plugin.host().automations.put(&name, spec).await?;
+            let run = plugin.start_trigger("compliance", json!({})).await?;
+            plugin.idle().await?;
+            return match plugin.run(run).await?.0 {
+                record if record.error.as_deref().is_some_and(|error| error.contains("panicked")) => Ok(Some(())),
+                record => Err(format!("`{method}` panicked, and its run is {:?}", record.state).into()),
+            };
         }
         let failed = if let Some(tool) = descriptor.tools.iter().find(|tool| tool.method == method) {
             plugin.tool("alice", tool.name, json!({})).await.is_err()

@@ -2,6 +2,7 @@
 //!
 //! Each function makes as many fresh stores as it needs and panics with what was wrong, so it is called from a test.
 
+mod automation;
 mod changes;
 mod messages;
 
@@ -14,6 +15,7 @@ use crate::id::PluginName;
 use crate::permission::Permission;
 use crate::store::{PluginData, PluginRecord, PluginStore};
 
+pub use automation::automation_store;
 pub use messages::{Rooms, message_store};
 
 /// Checks a plugin's keys and values. `make` gives an empty store.

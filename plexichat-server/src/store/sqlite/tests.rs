@@ -26,6 +26,7 @@ async fn conforms() {
     };
     conformance::storage(async || open()).await;
     conformance::plugin_store(async || open()).await;
+    conformance::automation_store(async || open()).await;
     conformance::message_store(async || {
         let store = open();
         let ann = store.create_user("ann", Role::User).await.expect("makes");
