@@ -105,5 +105,4 @@ mod tests {
         let expected = "the trigger `event.user_message.x` of plugin `a` waits for `user_message`, which carries what people wrote";
         found(&[content], &[expected]);
     }
-
 }
