@@ -1,10 +1,15 @@
 //! Runs of workflows on the test kit's real host: triggers, approvals on every road, and crashes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use plexichat::automation::RunState;
+use plexichat::capability::clock::Clock;
+use plexichat::capability::http::HttpResponse;
 use plexichat::plugin::gui::OPEN;
 use plexichat::prelude::*;
+use plexichat::store::memory::MemoryStore;
 use plexichat::testing::{RunningPlugin, TestHost, TestResult, ai, http};
 use plexichat_workflow::Workflow;
 
@@ -185,4 +190,133 @@ async fn triggers_come_and_go_with_their_definition() -> TestResult {
     plugin.say("alice", "/workflow reload").await?;
     assert!(plugin.triggers().await?.is_empty());
     Ok(())
+}
+
+/// Fault: the process dies in any step of 100 runs; every run ends, and what is done to the outside is done once for each key.
+#[plexichat::test]
+async fn a_hundred_runs_survive_crashes_in_every_step() -> TestResult {
+    const RUNS: usize = 100;
+    const CRASHES: usize = 20;
+    let flow = format!(
+        "name = 'flow'\n[[triggers]]\nwebhook = {{}}\nconcurrency = 100\n\
+         [[steps]]\npost = {{ room = 'ROOM', text = 'begins {{{{ input.body.n }}}}' }}\n\
+         [[steps]]\nwait.for = '1m'\n\
+         [[steps]]\nid = 'ask'\napprove = {{ text = 'Go on with {{{{ input.body.n }}}}?', users = ['bob'], room = 'ROOM' }}\n\
+         [[steps]]\nid = 'ai'\nai = {{ model = '{}', prompt = '{{{{ input.body.n }}}}' }}\n\
+         [[steps]]\nhttp = {{ url = 'https://x.example.org/{{{{ input.body.n }}}}' }}\n\
+         [[steps]]\npost = {{ room = 'ROOM', text = 'ends {{{{ steps.ai.result.text }}}}' }}\n",
+        plexichat::testing::MODEL
+    );
+    let seed = seed();
+    println!("seed {seed}: run again with PLEXICHAT_TEST_SEED={seed}");
+    let mut chance = Chance(seed);
+    let store = Arc::new(MemoryStore::default());
+    let keys = Arc::new(std::sync::Mutex::new(std::collections::BTreeMap::<String, usize>::new()));
+    let crash = Arc::new(AtomicUsize::new(usize::MAX));
+    let mut room = None;
+    // A new host's clock stands where the first one's stood; the time went on, and the lease of whoever died ran out.
+    let mut elapsed = Duration::ZERO;
+    let (mut crashes, mut answered, mut started) = (0, std::collections::BTreeSet::new(), false);
+    loop {
+        let flow = flow.replace("ROOM", &room.map(|room: plexichat::id::RoomId| room.to_string()).unwrap_or_default());
+        let (seen, countdown) = (keys.clone(), crash.clone());
+        let plugin = host(&flow)
+            .store(store.clone())
+            .http(move |request| -> Result<HttpResponse> {
+                let key = request.headers.iter().find(|(name, _)| name == "idempotency-key");
+                let key = key.map(|(_, value)| value.clone()).unwrap_or_default();
+                *seen.lock().unwrap().entry(key).or_default() += 1;
+                // Down now and then.
+                match countdown.load(Ordering::SeqCst) % 7 {
+                    0 => Err(PluginError::transient("down")),
+                    _ => Ok(http::json(200, &json!({}))),
+                }
+            })
+            .start::<Workflow>()
+            .await?;
+        // The definition names the room, which only a running host knows; later hosts have rooms of their own beside it.
+        let Some(shared) = room else {
+            room = Some(plugin.room());
+            continue;
+        };
+        if !std::mem::replace(&mut started, true) {
+            for n in 0..RUNS {
+                plugin.call_hook("wf.flow.0", json!({ "n": n })).await?;
+            }
+        }
+        crash.store(chance.below(1000), Ordering::SeqCst);
+        // Everything goes on until this host dies, somewhere; the last one lives.
+        let life = match crashes < CRASHES {
+            true => Duration::from_millis(10 + chance.below(120) as u64),
+            false => Duration::from_secs(60),
+        };
+        let began = plugin.clock().now().as_micros();
+        plugin.clock().advance(elapsed + Duration::from_secs(31));
+        let living = async {
+            loop {
+                plugin.advance(Duration::from_secs(20)).await?;
+                for row in store.messages(shared) {
+                    let Some(rest) = row.text.split("waits for approval `").nth(1) else { continue };
+                    let id = rest.split('`').next().unwrap_or_default().to_owned();
+                    if answered.insert(id.clone()) {
+                        plugin.post("bob", &format!("/workflow approve {id}")).await?;
+                    }
+                }
+                if plugin.runs().await?.iter().all(|run| run.state.has_ended()) {
+                    return TestResult::Ok(());
+                }
+            }
+        };
+        match tokio::time::timeout(life, living).await {
+            Ok(done) => {
+                done?;
+                let runs = plugin.runs().await?;
+                assert_eq!(runs.len(), RUNS);
+                for run in runs {
+                    assert_eq!(run.state, RunState::Done, "{:?}", run.error);
+                }
+                let texts: Vec<String> = store.messages(shared).into_iter().map(|row| row.text).collect();
+                for n in 0..RUNS {
+                    for text in [format!("begins {n}"), format!("ends answer to {n}")] {
+                        assert_eq!(texts.iter().filter(|said| **said == text).count(), 1, "{text}");
+                    }
+                }
+                assert_eq!(keys.lock().unwrap().len(), RUNS, "a key for each request that has to be made");
+                break;
+            }
+            Err(_) => {
+                crashes += 1;
+                // An answer may have died with the host.
+                answered.clear();
+                if crashes > CRASHES {
+                    let mut states = std::collections::BTreeMap::<String, usize>::new();
+                    for run in plugin.runs().await? {
+                        *states.entry(format!("{:?} {:?}", run.state, run.error)).or_default() += 1;
+                    }
+                    panic!("it does not end: {states:?}");
+                }
+                elapsed = Duration::from_micros((plugin.clock().now().as_micros() - began) as u64);
+            }
+        }
+    }
+    println!("{crashes} crashes");
+    assert!(crashes >= 3, "only {crashes} crashes");
+    Ok(())
+}
+
+fn seed() -> u64 {
+    let set = std::env::var("PLEXICHAT_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    set.unwrap_or_else(|| {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64)
+    })
+}
+
+/// A small generator of chances.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % end
+    }
 }
