@@ -66,7 +66,7 @@ impl Interaction {
     ///     text: String,
     /// }
     ///
-    /// async fn send(interaction: Interaction) -> plexichat::Result<GuiReply> {
+    /// async fn send(interaction: Interaction) -> plexichat::error::Result<GuiReply> {
     ///     let reminder: Reminder = match interaction.read() {
     ///         Ok(reminder) => reminder,
     ///         Err(errors) => return Ok(errors),
