@@ -128,6 +128,11 @@ fn ai() {
 }
 
 #[test]
+fn workflows() {
+    transcript("workflows.md", &Setup::new().start());
+}
+
+#[test]
 fn plugins() {
     transcript("plugins.md", &Setup::new().start());
 }

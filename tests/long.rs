@@ -6,6 +6,13 @@ async fn a_thousand_kills() {
     crate::kill::kill_under_load(1000).await;
 }
 
+/// Runs of workflows, at length.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: `cargo xtask test --long` runs it"]
+async fn five_hundred_kills_of_runs() {
+    crate::automation::kill_runs(500).await;
+}
+
 /// Fault 49, at length.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: `cargo xtask test --long` runs it"]

@@ -10,6 +10,7 @@ mod antivirus;
 mod api;
 mod assets;
 mod assistant;
+mod automation;
 mod bad_start;
 mod bodies;
 mod browser;

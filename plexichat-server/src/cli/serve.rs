@@ -11,6 +11,7 @@ use plexichat::event::Event;
 use plexichat::event::catalog::{SystemStarted, SystemStopping};
 use plexichat::host::{Host, Ports};
 use plexichat::id::PluginName;
+use plexichat::message::Time;
 use plexichat::pipeline::{Announcer, Limits};
 use plexichat::secret::Secret;
 use plexichat::settings::Settings;
@@ -163,6 +164,12 @@ async fn serve(
         return Err(Failure::of_problems(&clashes));
     }
     host.manager.start_all().await.map_err(|error| Failure::new(format!("cannot start the plugins: {error}")))?;
+    // The data directory is ours alone: what was attempted when the last process ended is attempted by nobody.
+    match store.release_runs(Time::now()).await {
+        Ok(0) => {}
+        Ok(runs) => tracing::info!(runs, "attempts at workflows ended with the last process: they are made again"),
+        Err(error) => return Err(Failure::cannot_work(error.to_string())),
+    }
     // Before anything is told that may start workflows.
     let automating = tokio::spawn(host.automations.clone().run());
     // Before anything new is told, so that a room's questions keep their order.

@@ -81,6 +81,24 @@ impl Store {
         .await
     }
 
+    /// Makes runs due whose attempts ended with the process that made them, and would be waited for until their leases end. Only
+    /// for who knows that nobody else uses the database; how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// A dropped call may or may not have done it.
+    pub async fn release_runs(&self, now: Time) -> Result<u64, StoreError> {
+        self.write(move |tx| {
+            let released = tx
+                .prepare_cached("UPDATE runs SET due_at = ?1 WHERE state = 'running' AND due_at > ?1")?
+                .execute([now.as_micros()])?;
+            Ok(Ok(released as u64))
+        })
+        .await
+    }
+
     /// Removes the oldest runs that ended before this time, at most so many: dead letters or all others. How many went.
     ///
     /// # Errors
