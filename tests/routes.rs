@@ -22,11 +22,15 @@ const BELOW: &str = "/api/v1/plugins/switchboard";
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn server() -> Server {
-    let plugins = "[plugins.switchboard]\nenabled = true\n[plugins.switchboard.config]\nsecret = \"s3cret\"\n\
-                   [plugins.openai-gateway]\nenabled = true\n";
+/// A server with the plugin enabled over REST: what the file says could not be changed.
+async fn server() -> Server {
+    let plugins = "[plugins.switchboard.config]\nsecret = \"s3cret\"\n[plugins.openai-gateway]\nenabled = true\n";
     let limits = "[server.limits]\nrequests_per_second = 1000000\nrequest_burst = 1000000\n";
-    Setup::of(fixtures()).config(&format!("{limits}{plugins}")).start()
+    let server = Setup::of(fixtures()).config(&format!("{limits}{plugins}")).start();
+    let client = server.client();
+    act(&client, "install").await;
+    act(&client, "enable").await;
+    server
 }
 
 async fn act(client: &Client, action: &str) {
@@ -44,12 +48,17 @@ fn signature(signed: &[u8]) -> String {
 
 #[tokio::test]
 async fn typed_signed_and_seldom_routes_answer() {
-    let server = server();
+    let server = server().await;
     let client = server.client();
     let made = client.post(&format!("{BELOW}/lines"), json!({ "number": "42" })).await.expect(201);
-    assert_eq!((&made["number"], &made["id"]), (&json!("42"), &json!(3)));
+    assert_eq!((&made["number"], &made["by"]), (&json!("42"), &json!("admin")));
+    let line = format!("{BELOW}/lines/{}", made["id"]);
+    assert_eq!(client.get(&line).await.expect(200), made);
+    assert_eq!(client.get(&format!("{BELOW}/lines/no-number")).await.status.as_u16(), 404);
     let lines = client.get(&format!("{BELOW}/lines?limit=1")).await.expect(200);
     assert_eq!(lines.as_array().map(Vec::len), Some(1));
+    assert_eq!(client.delete(&line).await.status.as_u16(), 204);
+    assert_eq!(client.get(&line).await.status.as_u16(), 404);
     let refused = client.post(&format!("{BELOW}/lines"), json!({ "number": "", "rings": 99 })).await;
     assert_eq!(refused.status.as_u16(), 422);
     let told = refused.text();
@@ -98,7 +107,7 @@ async fn closed(socket: &mut WebSocketStream<TcpStream>) -> (u16, String) {
 
 #[tokio::test]
 async fn a_websocket_is_spoken_with_its_plugin() {
-    let server = server();
+    let server = server().await;
     let client = server.client();
     for (said, code) in [("bye", 1000), ("wrong", 1008), ("fail", 1011), ("panic", 1011)] {
         let mut socket = open(&client, &[]).await.unwrap();
@@ -123,7 +132,7 @@ async fn a_websocket_is_spoken_with_its_plugin() {
 
 #[tokio::test]
 async fn events_go_on_where_they_ended() {
-    let server = server();
+    let server = server().await;
     let client = server.client();
     let path = format!("{BELOW}/ticks/stream");
     let mut events = Events::open(&client, &path, None).await;
@@ -135,7 +144,7 @@ async fn events_go_on_where_they_ended() {
 
 #[tokio::test]
 async fn what_is_open_ends_with_the_plugin_and_calls_in_flight_end_well() {
-    let server = server();
+    let server = server().await;
     let client = server.client();
     let mut socket = open(&client, &[]).await.unwrap();
     hear(&mut socket).await;
@@ -182,7 +191,7 @@ fn call_on(client: &Client, path: &'static str, stop: &Arc<AtomicBool>) -> tokio
 
 #[tokio::test]
 async fn plugins_go_and_come_back_under_load_and_no_other_request_fails() {
-    let server = server();
+    let server = server().await;
     let client = server.client();
     let stop = Arc::new(AtomicBool::new(false));
     let others: Vec<_> =
