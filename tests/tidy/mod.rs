@@ -25,6 +25,7 @@ const ASKED_FOR: &[&str] = &[
     "tests/gateway.rs",
     "tests/long.rs",
     "tests/upstream.rs",
+    "tests/webhook.rs",
 ];
 
 /// The files of `plexichat-core` that may say `unsafe` in code of their own, and why.

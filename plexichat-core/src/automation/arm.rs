@@ -10,6 +10,7 @@ use super::{Added, Automations, KeptTrigger, RunState, Wanted, check, hook_path}
 use crate::assistant::command::NAME as RESERVED_COMMAND;
 use crate::capability::triggers::{Armed, TriggerPort};
 use crate::cause;
+use crate::descriptor::Descriptor;
 use crate::error::{PluginError, Result};
 use crate::event::CAUSE_DEPTH_MAX;
 use crate::id::{PluginName, RunId};
@@ -196,7 +197,7 @@ impl Automations {
         if name == RESERVED_COMMAND {
             return Some("the server itself has it".to_owned());
         }
-        let has = |descriptor: &&&crate::Descriptor| descriptor.commands.iter().any(|command| command.name == name);
+        let has = |descriptor: &&&Descriptor| descriptor.commands.iter().any(|command| command.name == name);
         if let Some(owner) = self.parts.linked.iter().find(has) {
             return Some(format!("plugin `{}` has it", owner.name));
         }
