@@ -12,25 +12,29 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use plexichat::Descriptor;
 use plexichat::ai::{AiError, AiErrorKind, AiRequest, AiStream, EmbedRequest, Embeddings, Model};
+use plexichat::capability::admin::{AdminPort, Metric, ServerStatus};
 use plexichat::capability::ai::{AiCall, AiPort};
 use plexichat::capability::chat::{ChatPort, Post};
 use plexichat::capability::clock::Clock;
 use plexichat::capability::files::{FileInfo, FilesError, FilesPort, ListLimits, OpenFile};
 use plexichat::capability::http::{HttpPort, HttpRequest, HttpResponse};
 use plexichat::capability::sockets::{SocketAddress, SocketLink, SocketPort};
+use plexichat::capability::triggers::{Armed, TriggerPort};
 use plexichat::catalog::Catalog;
 use plexichat::error::PluginError;
 use plexichat::event::Event;
 use plexichat::event::bus::Bus;
 use plexichat::event::catalog::MessageReceived;
 use plexichat::guard::PluginHandle;
-use plexichat::id::{MessageId, PluginName, RoomId};
+use plexichat::id::{MessageId, PluginName, RoomId, RunId};
 use plexichat::manager::snapshot::Snapshot;
 use plexichat::manager::{ManagerParts, PluginManager};
-use plexichat::message::{ActorKind, StoredRow, Time};
+use plexichat::message::{Actor, ActorKind, StoredRow, Time};
 use plexichat::settings::{IsolationLevel, PluginSettings, Settings};
 use plexichat::store::memory::MemoryStore;
 use plexichat::store::{PluginRecord, PluginStore};
+use plexichat::toolbox::Toolbox;
+use plexichat::trigger::TriggerSpec;
 use serde_json::{Value, json};
 
 /// A plugin with one handler that does next to nothing.
@@ -141,6 +145,9 @@ pub(crate) async fn start_linked(linked: Vec<Linked>, isolation: IsolationLevel)
         chat: Arc::new(Nowhere),
         ai: Arc::new(Nowhere),
         clock: Arc::new(MachineClock),
+        triggers: Arc::new(Nowhere),
+        tools: Arc::new(Toolbox::new(plugins.clone())),
+        admin: Arc::new(Nowhere),
     });
     manager.start_all().await.unwrap();
     let running = plugins.load_full();
@@ -220,6 +227,56 @@ impl HttpPort for Nowhere {
 impl ChatPort for Nowhere {
     async fn post(&self, _: &PluginName, _: Post) -> Result<StoredRow, PluginError> {
         Err(PluginError::permission("no rooms here"))
+    }
+
+    async fn room_named(&self, _: &str) -> Result<Option<RoomId>, PluginError> {
+        Ok(None)
+    }
+
+    async fn may_post(&self, _: &Actor, _: RoomId) -> Result<bool, PluginError> {
+        Ok(false)
+    }
+}
+
+#[async_trait]
+impl AdminPort for Nowhere {
+    async fn status(&self) -> Result<ServerStatus, PluginError> {
+        Err(PluginError::permission("no server here"))
+    }
+
+    async fn metrics(&self) -> Result<Vec<Metric>, PluginError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl TriggerPort for Nowhere {
+    fn check(&self, _: &TriggerSpec) -> Result<(), PluginError> {
+        Err(PluginError::permission("no triggers here"))
+    }
+
+    async fn put(&self, _: &PluginName, _: TriggerSpec) -> Result<Armed, PluginError> {
+        Err(PluginError::permission("no triggers here"))
+    }
+
+    async fn remove(&self, _: &PluginName, _: &str) -> Result<bool, PluginError> {
+        Ok(false)
+    }
+
+    async fn list(&self, _: &PluginName, _: &str) -> Result<Vec<Armed>, PluginError> {
+        Ok(Vec::new())
+    }
+
+    async fn start(&self, _: &PluginName, id: &str, _: Value, _: Option<String>) -> Result<RunId, PluginError> {
+        Err(PluginError::not_found(id))
+    }
+
+    async fn wake(&self, _: &PluginName, _: RunId, _: Value) -> Result<bool, PluginError> {
+        Ok(false)
+    }
+
+    async fn cancel(&self, _: &PluginName, _: RunId) -> Result<bool, PluginError> {
+        Ok(false)
     }
 }
 
