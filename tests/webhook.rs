@@ -61,6 +61,12 @@ async fn programs_post_and_are_answered_ok() {
         assert_eq!((answer.status.as_u16(), answer.text().as_str()), (status, word));
     }
     nobody.post(&format!("{BASE}/incoming"), json!({ "room_id": room, "name": "x" })).await.error(401, "unauthorized");
+    // Who names a wrong room is told which, and what to do.
+    let elsewhere = json!({ "room_id": "01890a5d-ac96-774b-bcce-b302099a8057", "name": "x" });
+    let refused = client.post(&format!("{BASE}/incoming"), elsewhere).await.error(422, "invalid_input");
+    let message = "there is no room `01890a5d-ac96-774b-bcce-b302099a8057` that you may post in \
+                   (`plexichat room list` shows rooms)";
+    assert_eq!(refused["details"], json!([{ "pointer": "/room_id", "message": message }]), "{refused}");
     // Its token is in no list and in no log.
     let token = path.rsplit('/').next().unwrap();
     assert!(!client.get(&format!("{BASE}/incoming")).await.text().contains(token));
@@ -190,7 +196,14 @@ async fn private_addresses_are_not_called() {
         assert!(failed["error"].as_str().unwrap().contains("may not reach"), "{failed}");
         client.delete(&format!("{BASE}/outgoing/{hook}")).await.expect(204);
     }
+    let hook = outgoing(&client, port, &room).await;
     client.say(&room, "nobody hears").await;
+    let failed = until("a refusal of what was said", async || {
+        let found = client.get(&format!("{BASE}/outgoing/{hook}/deliveries")).await.expect(200);
+        found["deliveries"].as_array().unwrap().first().filter(|delivery| delivery["state"] != "retrying").cloned()
+    })
+    .await;
+    assert_eq!((&failed["state"], &failed["event"]), (&json!("failed"), &json!("message_received")), "{failed}");
     assert!(received.lock().unwrap().is_empty());
 }
 

@@ -13,11 +13,13 @@ const WORDS = {
     "version": "Version",
     "seen": "Zuletzt angesehen: ",
     "private": "Diese Seite ist nicht öffentlich.",
+    "stopped": "Die Statusseite ist abgeschaltet. Ich versuche es weiter.",
     "unreachable": "Der Server antwortet nicht. Ich versuche es weiter.",
   },
   en: {
     "seen": "Last look: ",
     "private": "This page is not public.",
+    "stopped": "The status page is switched off. Trying on.",
     "unreachable": "The server does not answer. Trying on.",
   },
 };
@@ -65,11 +67,17 @@ function showFigures(figures) {
   element("figures").hidden = false;
 }
 
+// What keeps the page from showing anything: 404 is also what the host answers for a plugin that does not run.
+function cause(error) {
+  if (error.code === "plugin_not_running") return "stopped";
+  return error.status === 404 ? "private" : "unreachable";
+}
+
 function fail(error) {
   element("components").replaceChildren();
   element("figures").hidden = true;
   element("summary").className = "down";
-  element("summary").textContent = word(error.status === 404 ? "private" : "unreachable");
+  element("summary").textContent = word(cause(error));
 }
 
 async function look() {

@@ -8,7 +8,7 @@ use plexichat::prelude::*;
 use crate::Webhook;
 use crate::asked::{Delivery, DeliveryState};
 use crate::compose;
-use crate::log::{Entry, Log};
+use crate::log::{self, Log};
 use crate::outgoing::{Outgoing, TRIGGER};
 
 /// How long a receiver may take to answer.
@@ -79,7 +79,7 @@ impl Webhook {
         };
         if !hook.enabled {
             told.error = Some("the webhook is disabled".to_owned());
-            self.log().add(&hook.id, Entry { told, event: event.clone() }).await?;
+            self.keep(&hook, &told, event).await?;
             return Ok(Outcome::Skip("the webhook is disabled".to_owned()));
         }
         let verdict = self.attempt(&hook, event, &mut told).await;
@@ -135,8 +135,7 @@ impl Webhook {
             Verdict::Never(why) => (DeliveryState::Failed, Some(why.clone())),
             Verdict::Gone => (DeliveryState::Failed, Some(GONE.to_owned())),
         };
-        let entry = Entry { told, event: event.clone() };
-        if let Err(error) = self.log().add(&hook.id, entry).await {
+        if let Err(error) = self.keep(hook, &told, event).await {
             // What the receiver has taken is not sent again because of the log.
             tracing::warn!(hook = hook.id, %error, "a delivery is missing in the log of its webhook");
         }
@@ -158,6 +157,16 @@ impl Webhook {
                 Err(WorkflowError::permanent(GONE))
             }
         }
+    }
+
+    /// Keeps what became of a try; nothing of a webhook that was deleted while it was called.
+    async fn keep(&self, hook: &Outgoing, told: &Delivery, event: &Value) -> Result<()> {
+        self.log().add(&hook.id, told, event).await?;
+        // Only afterwards: whoever deletes it next finds what was kept.
+        if self.outgoing.find(&hook.id).await?.is_none() {
+            log::forget(&self.context.storage(), &hook.id).await?;
+        }
+        Ok(())
     }
 
     fn is_too_old(&self, run: &WorkflowRun) -> bool {

@@ -29,6 +29,7 @@ use plexichat::capability::chat::WebhookAuthor;
 use plexichat::message::Actor;
 use plexichat::plugin::interface::{Created, FromCall, Json, Path, Status, User};
 use plexichat::prelude::*;
+use plexichat::problem::Problem;
 
 use crate::asked::{
     DeliveryList, IncomingAsked, IncomingList, IncomingMade, OutgoingList, OutgoingMade, OutgoingView, Sent,
@@ -189,7 +190,7 @@ impl Webhook {
 
     async fn deliveries(self: Arc<Self>, Path(id): Path<String>) -> Result<Json<DeliveryList>> {
         let hook = self.outgoing.get(&id).await?;
-        Ok(Json(DeliveryList { deliveries: self.log().list(&hook.id).await? }))
+        Ok(Json(DeliveryList { deliveries: self.log().list(&hook.id, usize::MAX).await? }))
     }
 
     async fn replay(self: Arc<Self>, Path(which): Path<WhichDelivery>) -> Result<Status<202, Json<Sent>>> {
@@ -258,10 +259,9 @@ impl Webhook {
 
     async fn make(&self, asked: IncomingAsked, by: &Actor) -> Result<(Incoming, String)> {
         if !self.context.chat().may_post(by, asked.room_id).await? {
-            return Err(PluginError::not_found(format!(
-                "there is no room `{}` that you may post in: `plexichat room list` shows rooms",
-                asked.room_id
-            )));
+            let message = format!("there is no room `{}` that you may post in", asked.room_id);
+            let problem = Problem::new("/room_id", message).hint("`plexichat room list` shows rooms");
+            return Err(PluginError::invalid("this webhook cannot be made", vec![problem]));
         }
         self.incoming.make(asked, &by.name, self.context.now()).await
     }

@@ -2,19 +2,10 @@
 
 use plexichat::capability::storage::{STORAGE_VALUE_MAX, Storage};
 use plexichat::error::{PluginError, Result};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::asked::Delivery;
 use crate::outgoing::is_id;
-
-/// A delivery, and what was to be delivered.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    pub(crate) told: Delivery,
-    /// The event's envelope; nothing for one that was too large to be kept.
-    pub(crate) event: Value,
-}
 
 /// The deliveries that are kept.
 pub(crate) struct Log {
@@ -25,42 +16,62 @@ pub(crate) struct Log {
 
 impl Log {
     /// Keeps what is known of a delivery now, and forgets the oldest of the hook.
-    pub(crate) async fn add(&self, hook: &str, mut entry: Entry) -> Result<()> {
-        // Some room for what stands around it.
-        if entry.event.to_string().len() > STORAGE_VALUE_MAX - 16 * 1024 {
-            entry.event = Value::Null;
+    pub(crate) async fn add(&self, hook: &str, told: &Delivery, event: &Value) -> Result<()> {
+        // One that is too large is not kept, and cannot be sent again.
+        if event.to_string().len() <= STORAGE_VALUE_MAX {
+            self.storage.set(&event_key(hook, &told.id), event).await?;
         }
-        self.storage.set(&key(hook, &entry.told.id), &entry).await?;
-        if entry.told.attempts <= 1 {
+        self.storage.set(&key(hook, &told.id), told).await?;
+        if told.attempts <= 1 {
             // Identifiers of runs grow with the time.
-            let keys = self.storage.keys(&prefix(hook)).await?;
+            let start = prefix(hook);
+            let keys = self.storage.keys(&start).await?;
             for old in &keys[..keys.len().saturating_sub(self.kept)] {
+                let delivery = old.strip_prefix(&start).unwrap_or_default();
+                self.storage.remove(&event_key(hook, delivery)).await?;
                 self.storage.remove(old).await?;
             }
         }
         Ok(())
     }
 
-    /// The deliveries of a hook, the last one first.
-    pub(crate) async fn list(&self, hook: &str) -> Result<Vec<Delivery>> {
+    /// The last deliveries of a hook, at most so many, the last one first.
+    pub(crate) async fn list(&self, hook: &str, most: usize) -> Result<Vec<Delivery>> {
         let mut found = Vec::new();
-        for key in self.storage.keys(&prefix(hook)).await?.iter().rev() {
-            found.extend(self.storage.get::<Entry>(key).await?.map(|entry| entry.value.told));
+        for key in self.storage.keys(&prefix(hook)).await?.iter().rev().take(most) {
+            found.extend(self.storage.get::<Delivery>(key).await?.map(|told| told.value));
         }
         Ok(found)
     }
 
     /// The event of a delivery.
     pub(crate) async fn event(&self, hook: &str, delivery: &str) -> Result<Value> {
-        let found = if is_id(delivery) { self.storage.get::<Entry>(&key(hook, delivery)).await? } else { None };
-        match found.map(|entry| entry.value.event) {
-            Some(Value::Null) => Err(PluginError::input("the event of this delivery was too large to be kept")),
-            Some(event) => Ok(event),
-            None => Err(PluginError::not_found(
+        let unknown = || {
+            PluginError::not_found(
                 "there is no such delivery; GET /api/v1/plugins/webhook/outgoing/{id}/deliveries lists those that are kept",
-            )),
+            )
+        };
+        if !is_id(delivery) {
+            return Err(unknown());
+        }
+        if let Some(event) = self.storage.get::<Value>(&event_key(hook, delivery)).await? {
+            return Ok(event.value);
+        }
+        match self.storage.get::<Delivery>(&key(hook, delivery)).await? {
+            Some(_) => Err(PluginError::input("the event of this delivery was too large to be kept")),
+            None => Err(unknown()),
         }
     }
+}
+
+/// Forgets all deliveries of a hook.
+pub(crate) async fn forget(storage: &Storage, hook: &str) -> Result<()> {
+    for start in [prefix(hook), event_key(hook, "")] {
+        for key in storage.keys(&start).await? {
+            storage.remove(&key).await?;
+        }
+    }
+    Ok(())
 }
 
 fn prefix(hook: &str) -> String {
@@ -69,4 +80,9 @@ fn prefix(hook: &str) -> String {
 
 fn key(hook: &str, delivery: &str) -> String {
     format!("log/{hook}/{delivery}")
+}
+
+/// Events stand by themselves: whoever looks at a list of deliveries reads none of them.
+fn event_key(hook: &str, delivery: &str) -> String {
+    format!("event/{hook}/{delivery}")
 }

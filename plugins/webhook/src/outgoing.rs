@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use plexichat::capability::storage::Storage;
 use plexichat::capability::triggers::TriggerBook;
-use plexichat::error::{PluginError, Result, ResultExt};
+use plexichat::error::{ErrorKind, PluginError, Result, ResultExt};
 use plexichat::id::RoomId;
 use plexichat::message::Time;
 use plexichat::secret::{MASK, Secret};
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::asked::{OutgoingAsked, OutgoingView, Writes};
 use crate::config::Config;
-use crate::sign;
+use crate::{log, sign};
 
 const PREFIX: &str = "outgoing/";
 
@@ -154,9 +154,12 @@ impl Shelf {
         let mut hook = Outgoing::of(asked, sign::random(8)?, now);
         let made_up = if hook.secret.is_none() { Some(sign::random(24)?) } else { None };
         hook.secret = hook.secret.or_else(|| made_up.clone());
-        self.triggers.check(&hook.spec(config))?;
-        self.storage.set(&key(&hook.id), &hook).await?;
+        // The trigger first: no hook is listed that is never called. A trigger without a hook calls nobody.
         self.triggers.put(hook.spec(config)).await?;
+        if let Err(error) = self.storage.set(&key(&hook.id), &hook).await {
+            self.disarm(&hook.trigger()).await;
+            return Err(error);
+        }
         Ok((hook, made_up))
     }
 
@@ -194,18 +197,31 @@ impl Shelf {
 
     async fn drop(&self, hook: &Outgoing) -> Result<()> {
         self.triggers.remove(&hook.trigger()).await?;
-        for key in self.storage.keys(&format!("log/{}/", hook.id)).await? {
-            self.storage.remove(&key).await?;
-        }
+        log::forget(&self.storage, &hook.id).await?;
         self.storage.remove(&key(&hook.id)).await?;
-        Ok(())
+        // What a call in flight has kept meanwhile.
+        log::forget(&self.storage, &hook.id).await
+    }
+
+    /// Takes back a trigger whose hook is not there; what stays is taken away at the next start.
+    async fn disarm(&self, trigger: &str) {
+        if let Err(error) = self.triggers.remove(trigger).await {
+            tracing::warn!(trigger, %error, "a trigger without a webhook stays until the next start");
+        }
     }
 
     /// Switches a hook on: what happens from now on is told.
     pub(crate) async fn enable(&self, id: &str, config: &Config) -> Result<Outgoing> {
-        let hook = self.change(id, |hook| (hook.enabled, hook.disabled_because) = (true, None)).await?;
+        let hook = self.get(id).await?;
+        // The trigger first, as for a new one.
         self.triggers.put(hook.spec(config)).await?;
-        Ok(hook)
+        let changed = self.change(id, |hook| (hook.enabled, hook.disabled_because) = (true, None)).await;
+        if let Err(error) = &changed
+            && (!hook.enabled || matches!(error.kind(), ErrorKind::NotFound))
+        {
+            self.disarm(&hook.trigger()).await;
+        }
+        changed
     }
 
     /// Switches a hook off, for this reason where nobody asked for it: what happens from now on is not told, what waits is
@@ -229,7 +245,8 @@ impl Shelf {
         }
     }
 
-    /// Makes what is stored what the configuration says, and every trigger what its hook says.
+    /// Makes what is stored what the configuration says, and every trigger what its hook says; nothing where the configuration is
+    /// refused, since what ran before goes on then.
     pub(crate) async fn settle(&self, config: &Config, now: Time) -> Result<()> {
         let stored = self.list().await?;
         let mut wanted = Vec::new();
@@ -242,20 +259,36 @@ impl Shelf {
                     (hook.enabled, hook.disabled_because) = (before.enabled, before.disabled_because.clone());
                 }
             }
-            self.storage.set(&key(&hook.id), &hook).await?;
+            let what = format!("the outgoing webhook `{}` of the configuration", hook.name);
+            self.triggers.check(&hook.spec(config)).context(what)?;
             wanted.push(hook);
         }
         let is_wanted = |hook: &Outgoing| wanted.iter().any(|other| other.id == hook.id);
+        for hook in &wanted {
+            if hook.enabled {
+                let what = format!("the outgoing webhook `{}` of the configuration", hook.name);
+                self.triggers.put(hook.spec(config)).await.context(what)?;
+            }
+            self.storage.set(&key(&hook.id), hook).await?;
+        }
         for gone in stored.iter().filter(|hook| hook.configured && !is_wanted(hook)) {
             self.drop(gone).await?;
-        }
-        for hook in wanted.iter().filter(|hook| hook.enabled) {
-            let what = format!("the outgoing webhook `{}` of the configuration", hook.name);
-            self.triggers.put(hook.spec(config)).await.context(what)?;
         }
         for hook in stored.iter().filter(|hook| hook.enabled && !hook.configured) {
             if let Err(error) = self.triggers.put(hook.spec(config)).await {
                 tracing::warn!(hook = hook.id, %error, "an outgoing webhook is not called");
+            }
+        }
+        self.disarm_rest().await
+    }
+
+    /// Ends triggers whose hook is not there or disabled, as a crash or a store that failed may have left them.
+    async fn disarm_rest(&self) -> Result<()> {
+        for armed in self.triggers.list(TRIGGER).await? {
+            let trigger = armed.spec.id;
+            let id = trigger.strip_prefix(TRIGGER).unwrap_or_default();
+            if self.find(id).await?.is_none_or(|hook| !hook.enabled) {
+                self.triggers.remove(&trigger).await?;
             }
         }
         Ok(())

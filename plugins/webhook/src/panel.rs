@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use plexichat::id::RoomId;
 use plexichat::message::Actor;
-use plexichat::plugin::gui::{Audience, OPEN};
+use plexichat::plugin::gui::{Audience, FieldError, OPEN};
 use plexichat::prelude::*;
+use plexichat::problem::Problem;
 
 use crate::asked::{DeliveryState, IncomingAsked, OutgoingAsked, Reads, Writes};
 use crate::incoming::Incoming;
@@ -70,6 +71,10 @@ pub(crate) fn components(gui: Gui<Webhook>) -> Gui<Webhook> {
 fn told(error: PluginError) -> Result<GuiReply> {
     match error.kind().blames_plugin() {
         true => Err(error),
+        false if !error.problems().is_empty() => {
+            let at_field = |problem: &Problem| FieldError::new(&problem.pointer, problem.message.clone());
+            Ok(GuiReply::Errors { errors: error.problems().iter().map(at_field).collect() })
+        }
         false => Ok(GuiReply::error("", error.message().to_owned())),
     }
 }
@@ -244,7 +249,7 @@ impl Webhook {
 
     async fn delivery_blocks(&self, id: &str) -> Result<GuiReply> {
         let hook = self.outgoing.get(id).await?;
-        let deliveries = self.log().list(&hook.id).await?;
+        let deliveries = self.log().list(&hook.id, SHOWN).await?;
         let mut blocks = vec![
             Block::heading(format!("Deliveries of “{}”", hook.name)),
             Block::buttons(vec![
@@ -255,7 +260,7 @@ impl Webhook {
         if deliveries.is_empty() {
             blocks.push(Block::text("None yet."));
         }
-        for delivery in deliveries.into_iter().take(SHOWN) {
+        for delivery in deliveries {
             let state = match delivery.state {
                 DeliveryState::Delivered => "delivered",
                 DeliveryState::Retrying => "is tried again",

@@ -1,5 +1,6 @@
 //! Incoming webhooks: hooks that people make, and what programs post to them.
 
+use plexichat::error::ErrorKind;
 use plexichat::message::ActorKind;
 use plexichat::prelude::*;
 use plexichat::testing::{RunningPlugin, TestHost, TestResult};
@@ -103,10 +104,18 @@ async fn hooks_are_rotated_and_deleted() -> TestResult {
 async fn hooks_are_made_for_rooms_that_one_may_post_in() -> TestResult {
     let plugin = start().await?;
     let elsewhere = json!({ "room_id": "01890a5d-ac96-774b-bcce-b302099a8057", "name": "ci" });
-    let refused = ask(&plugin, Asked::post("/incoming", elsewhere)).await.unwrap_err().to_string();
-    assert!(
-        refused.contains("there is no room `01890a5d-ac96-774b-bcce-b302099a8057` that you may post in"),
-        "{refused}"
+    let refused = ask(&plugin, Asked::post("/incoming", elsewhere)).await.unwrap_err();
+    let refused = refused.downcast_ref::<PluginError>().ok_or("no error of the plugin")?;
+    // Its words are the caller's to read, which those of `NotFound` are not.
+    assert_eq!(refused.kind(), ErrorKind::Input);
+    let [problem] = refused.problems() else { return Err(format!("not one problem: {refused}").into()) };
+    assert_eq!(
+        (&*problem.pointer, &*problem.message, problem.hint.as_deref()),
+        (
+            "/room_id",
+            "there is no room `01890a5d-ac96-774b-bcce-b302099a8057` that you may post in",
+            Some("`plexichat room list` shows rooms")
+        )
     );
     for wrong in [
         json!({ "name": "ci" }),

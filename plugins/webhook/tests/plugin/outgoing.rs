@@ -1,13 +1,17 @@
 //! Outgoing webhooks: what receivers are sent, and what becomes of it when they are down, gone or wrong.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use plexichat::capability::http::{HttpRequest, HttpResponse};
+use plexichat::capability::storage::StoragePort;
 use plexichat::error::ErrorKind;
 use plexichat::prelude::*;
+use plexichat::store::StoreError;
+use plexichat::store::memory::MemoryStore;
 use plexichat::testing::{RunningPlugin, TestHost, TestResult, http};
 use plexichat_webhook::Webhook;
 
@@ -277,6 +281,116 @@ async fn hooks_of_the_configuration() -> TestResult {
     let calls: Vec<(String, String)> =
         plugin.http().requests().iter().map(|call| (call.url.clone(), text(call))).collect();
     assert_eq!(calls, [("https://a.org".to_owned(), "one".to_owned()), ("https://b.org".to_owned(), "two".to_owned())]);
+    Ok(())
+}
+
+/// What a refused configuration says is nowhere, and what ran before goes on.
+#[plexichat::test]
+async fn a_refused_configuration_changes_nothing() -> TestResult {
+    let receiver = Receiver::default();
+    receiver.set(200);
+    let of = |name: &str, url: &str, event: &str| json!({ "name": name, "url": url, "events": [event] });
+    let old = json!({ "outgoing": [
+        of("ops", "https://a.org", "message_received"),
+        of("late", "https://late.org", "room_created"),
+    ] });
+    let plugin = receiver.host().config(old).start::<Webhook>().await?;
+    let list = ask(&plugin, Asked::get("/outgoing")).await?.text();
+    let triggers = plugin.triggers().await?;
+    let wrong = json!({ "outgoing": [
+        of("ops", "https://b.org", "message_received"),
+        of("new", "https://new.org", "message_received"),
+        of("odd", "https://odd.org", "mesage_received"),
+    ] });
+    let refused = plugin.reconfigure(wrong).await.unwrap_err().to_string();
+    assert!(refused.contains("the outgoing webhook `odd` of the configuration"), "{refused}");
+    assert_eq!(ask(&plugin, Asked::get("/outgoing")).await?.text(), list);
+    assert_eq!(plugin.triggers().await?, triggers);
+    plugin.post("ann", "one").await?;
+    plugin.idle().await?;
+    let urls: Vec<String> = plugin.http().requests().into_iter().map(|call| call.url).collect();
+    assert_eq!(urls, ["https://a.org"]);
+    Ok(())
+}
+
+/// A hook is listed as called exactly where it is called, also after the store failed.
+#[plexichat::test]
+async fn hooks_and_their_triggers_stay_together() -> TestResult {
+    let plugin = Receiver::default().host().start::<Webhook>().await?;
+    let id = hook(&plugin, json!({})).await?;
+    ask(&plugin, Asked::post(&format!("/outgoing/{id}/disable"), Value::Null)).await?.json(200)?;
+    plugin.store().refuse(Some(StoreError::Full));
+    assert!(hook(&plugin, json!({})).await.is_err());
+    assert!(ask(&plugin, Asked::post(&format!("/outgoing/{id}/enable"), Value::Null)).await.is_err());
+    plugin.store().refuse(None);
+    let list = ask(&plugin, Asked::get("/outgoing")).await?.json(200)?;
+    assert!(list["outgoing"].as_array().is_some_and(|hooks| hooks.len() == 1), "{list}");
+    assert_eq!((&list["outgoing"][0]["enabled"], plugin.triggers().await?), (&json!(false), Vec::new()));
+    // What a crash between the two leaves behind is taken away at the next start.
+    let (store, name) = (plugin.store(), "webhook".parse()?);
+    ask(&plugin, Asked::post(&format!("/outgoing/{id}/enable"), Value::Null)).await?.json(200)?;
+    StoragePort::remove(&*store, &name, &format!("outgoing/{id}")).await?;
+    assert_eq!(plugin.triggers().await?.len(), 1);
+    plugin.reconfigure(json!({ "deliveries_kept": 7 })).await?;
+    assert_eq!(plugin.triggers().await?, Vec::new());
+    Ok(())
+}
+
+/// What a store in memory answers at once.
+fn now<T>(answered: impl Future<Output = T>) -> Option<T> {
+    match std::pin::pin!(answered).poll(&mut std::task::Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
+#[plexichat::test]
+async fn a_call_in_flight_leaves_nothing_of_a_hook_that_was_deleted() -> TestResult {
+    let store: Arc<OnceLock<Arc<MemoryStore>>> = Arc::default();
+    let (during, name) = (store.clone(), "webhook".parse()?);
+    let host = TestHost::new().http(move |_| {
+        // Somebody deletes the hook while its receiver answers.
+        let store = during.get().ok_or_else(|| PluginError::internal("it was called too early"))?;
+        for key in now(StoragePort::keys(&**store, &name, "outgoing/")).into_iter().flatten().flatten() {
+            assert!(now(StoragePort::remove(&**store, &name, &key)).is_some_and(|removed| removed.is_ok()));
+        }
+        Ok(answer(200))
+    });
+    let plugin = host.start::<Webhook>().await?;
+    let store = store.get_or_init(|| plugin.store());
+    hook(&plugin, json!({})).await?;
+    plugin.post("ann", "hello").await?;
+    plugin.event("webhook_delivered").await?;
+    plugin.idle().await?;
+    let left = StoragePort::keys(&**store, &"webhook".parse()?, "").await?;
+    assert!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+/// Events are kept beside the deliveries, no longer than these.
+#[plexichat::test]
+async fn old_deliveries_are_forgotten_with_their_events() -> TestResult {
+    let receiver = Receiver::default();
+    receiver.set(200);
+    let plugin = receiver.host().config(json!({ "deliveries_kept": 2 })).start::<Webhook>().await?;
+    let id = hook(&plugin, json!({})).await?;
+    for text in ["one", "two", "three"] {
+        plugin.post("ann", text).await?;
+        plugin.idle().await?;
+    }
+    let log = deliveries(&plugin, &id).await?;
+    assert_eq!(log.len(), 2);
+    let (store, name) = (plugin.store(), "webhook".parse()?);
+    let mut events = StoragePort::keys(&*store, &name, "event/").await?;
+    events.reverse();
+    let expected: Vec<String> =
+        log.iter().map(|told| format!("event/{id}/{}", told["id"].as_str().unwrap_or_default())).collect();
+    assert_eq!(events, expected);
+    let gone = plugin.runs().await?.first().ok_or("no run")?.id;
+    let replay = Asked::post(&format!("/outgoing/{id}/deliveries/{gone}/replay"), Value::Null);
+    assert!(ask(&plugin, replay).await.unwrap_err().to_string().contains("there is no such delivery"));
+    assert_eq!(ask(&plugin, Asked::delete(&format!("/outgoing/{id}"))).await?.status, 204);
+    assert_eq!(StoragePort::keys(&*store, &name, "").await?, Vec::<String>::new());
     Ok(())
 }
 

@@ -30,6 +30,10 @@ async fn incoming_webhooks_are_made_and_taken_away() -> TestResult {
     assert_eq!(shown(&plugin, "incoming", "new", json!({})).await?["type"], "form");
     let errors = shown(&plugin, "incoming", "make", json!({ "name": "", "room_id": plugin.room() })).await?;
     assert_eq!(errors["errors"][0]["pointer"], "/name", "{errors}");
+    let elsewhere = json!({ "name": "ci", "room_id": "01890a5d-ac96-774b-bcce-b302099a8057" });
+    let errors = shown(&plugin, "incoming", "make", elsewhere).await?;
+    assert_eq!(errors["errors"][0]["pointer"], "/room_id", "{errors}");
+    assert!(errors["errors"][0]["message"].as_str().is_some_and(|text| text.contains("you may post in")), "{errors}");
     let made = shown(&plugin, "incoming", "make", json!({ "name": "ci", "room_id": plugin.room(), "signature": true }))
         .await?;
     let codes = words(&made, "code");
@@ -65,6 +69,13 @@ async fn outgoing_webhooks_are_made_tried_and_switched_off() -> TestResult {
     shown(&plugin, "outgoing", "replay", pressed(&deliveries, "replay")?).await?;
     plugin.idle().await?;
     assert_eq!(plugin.http().requests().len(), 2);
+    for number in 0..21 {
+        plugin.post("ann", &format!("message {number}")).await?;
+        plugin.idle().await?;
+    }
+    let deliveries = shown(&plugin, "outgoing", "deliveries", pressed(&list, "deliveries")?).await?;
+    let lines: Vec<&str> = words(&deliveries, "text");
+    assert!(lines.len() == 20 && lines.iter().all(|line| line.contains("message_received")), "{lines:?}");
     let list = shown(&plugin, "outgoing", "disable", pressed(&list, "disable")?).await?;
     assert!(list.to_string().contains("disabled"), "{list}");
     let errors = shown(&plugin, "outgoing", "test", pressed(&list, "enable")?).await?;
