@@ -30,7 +30,7 @@ pub struct WorkflowRun {
     pub workflow: String,
     /// The trigger that started it.
     pub trigger: String,
-    /// Which attempt this is, from 1. One that goes on after a `Wait` is no new one.
+    /// Which attempt this is, from 1. One that goes on after a `Wait` is no new one, and counts as the first.
     pub attempt: u32,
     /// When it should have run: the tick of a cron expression, the time of an event.
     pub scheduled_at: Time,

@@ -269,6 +269,10 @@ impl TriggerPort for Automations {
         Ok(woken)
     }
 
+    fn forget(&self, plugin: &PluginName) {
+        self.book.forget(plugin);
+    }
+
     async fn cancel(&self, plugin: &PluginName, run: RunId) -> Result<bool> {
         match self.parts.store.run(run).await? {
             Some((record, _)) if record.plugin == *plugin && !record.state.has_ended() => {

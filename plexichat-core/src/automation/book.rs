@@ -69,6 +69,13 @@ impl Book {
         }
     }
 
+    /// Everything of this plugin is gone.
+    pub(super) fn forget(&self, plugin: &PluginName) {
+        let mut triggers = self.triggers();
+        triggers.retain(|(of, _), trigger| of != plugin || trigger.fixed);
+        self.index.store(Some(Arc::new(Index::of(&triggers))));
+    }
+
     /// Whether one may wait for events of this name: as long as they are not loaded, for all.
     pub(super) fn waits_for(&self, event: &str) -> bool {
         self.index.load().as_ref().is_none_or(|index| {

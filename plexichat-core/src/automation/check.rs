@@ -24,12 +24,6 @@ pub(crate) fn check(spec: &TriggerSpec) -> Result<()> {
                 Pattern::new(name.as_str()).map_err(|error| PluginError::input(format!("`on.names`: {error}")))?;
             }
         }
-        On::Webhook if spec.id.contains('/') => {
-            let id = &spec.id;
-            return Err(PluginError::input(format!(
-                "`id` is `{id}`: it is part of the webhook's address, without `/`"
-            )));
-        }
         _ => {}
     }
     let timeout = spec.policy.timeout_seconds;

@@ -69,8 +69,8 @@ pub struct Automations {
     resting: Mutex<HashMap<PluginName, Time>>,
     /// One trigger is made at a time, so that two cannot take the same command.
     making: tokio::sync::Mutex<()>,
-    /// Held during a round.
-    rounds: tokio::sync::Mutex<()>,
+    /// Held during a round: when the last one was.
+    rounds: tokio::sync::Mutex<Option<Time>>,
     phase: watch::Sender<Phase>,
 }
 
@@ -152,7 +152,10 @@ impl Automations {
                 let triggers = specs.into_iter().map(|spec| Self::kept(&name, spec, true, now)).collect();
                 self.parts.store.set_fixed(name, triggers).await?;
             }
-            self.book.load(self.parts.store.triggers(None).await?);
+            let mut triggers = self.parts.store.triggers(None).await?;
+            // What a plugin left that is not in this bundle any more takes no command of others.
+            triggers.retain(|trigger| self.parts.linked.iter().any(|plugin| plugin.name == trigger.plugin.as_str()));
+            self.book.load(triggers);
             Ok(())
         };
         self.known.get_or_try_init(prepare).await.copied()

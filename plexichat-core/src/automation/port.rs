@@ -124,7 +124,7 @@ pub struct RunRecord {
     pub trigger: TriggerSpec,
     /// How it stands.
     pub state: RunState,
-    /// How many attempts were begun.
+    /// How many attempts were begun since it was last parked: parking is progress, and they are counted anew.
     pub attempts: u32,
     /// How often it was parked.
     pub waits: u32,

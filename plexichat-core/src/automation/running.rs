@@ -61,6 +61,11 @@ impl Running {
         *self.count.borrow()
     }
 
+    /// How many are made of a plugin's runs.
+    pub(super) fn count_of(&self, plugin: &PluginName) -> usize {
+        self.map().values().filter(|entry| entry.plugin == *plugin).count()
+    }
+
     /// Waits until none is made.
     pub(super) async fn idle(&self) {
         // The sender is this one's own: it is there.

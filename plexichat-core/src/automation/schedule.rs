@@ -24,6 +24,12 @@ pub const GRACE: Duration = Duration::from_secs(60);
 /// How many attempts are made at once, of all plugins.
 pub const ATTEMPTS_MAX: usize = 64;
 
+/// With how many a plugin gets no more.
+const PLUGIN_ATTEMPTS_MAX: usize = 32;
+
+/// How many runs are taken in one round.
+const CLAIMED_MAX: usize = 16;
+
 /// How long nobody else takes a run. Renewed when a third of it has gone by.
 const LEASE: Duration = Duration::from_secs(30);
 const RENEW_AT: Duration = Duration::from_secs(20);
@@ -72,10 +78,14 @@ impl Automations {
     /// One round. How long the next one may wait.
     async fn round(self: &Arc<Self>) -> Result<Duration, StoreError> {
         self.prepare().await?;
-        let _round = self.rounds.lock().await;
+        let mut last = self.rounds.lock().await;
         let plugins = self.ready_plugins();
         self.give_back_stopped();
         let now = self.now();
+        if last.is_none_or(|last| now < last) {
+            self.bring_forward(now).await?;
+        }
+        *last = Some(now);
         self.renew(now).await?;
         let fired = self.fire_due(now, &plugins).await?;
         let taken = self.take(now, &plugins).await?;
@@ -122,6 +132,22 @@ impl Automations {
         Ok(fired)
     }
 
+    /// The clock was ahead, now or before the server started: what recurs is due at its next time by the clock as it is. Ticks that
+    /// have had their run have it under their key.
+    async fn bring_forward(&self, now: Time) -> Result<(), StoreError> {
+        for trigger in self.parts.store.triggers(None).await? {
+            let recurs = matches!(trigger.spec.on, On::Cron { .. } | On::Every { .. });
+            let (Some(seen), true) = (trigger.next_at, recurs) else { continue };
+            let calendar = Calendar::of(&trigger.spec.on, trigger.since).ok().flatten();
+            let next = calendar.and_then(|calendar| calendar.next(now)).filter(|next| *next < seen);
+            if next.is_some() {
+                let KeptTrigger { plugin, spec, .. } = trigger;
+                self.parts.store.fire(plugin, spec.id, seen, next, Vec::new()).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn fire(&self, trigger: &KeptTrigger, now: Time) -> Result<(), StoreError> {
         let Some(seen) = trigger.next_at else { return Ok(()) };
         let (plugin, id) = (&trigger.plugin, &trigger.spec.id);
@@ -164,7 +190,10 @@ impl Automations {
 
     /// Takes runs and begins their attempts. Whether there were any.
     async fn take(self: &Arc<Self>, now: Time, plugins: &BTreeSet<PluginName>) -> Result<bool, StoreError> {
-        let free = ATTEMPTS_MAX.saturating_sub(self.running.count());
+        let free = ATTEMPTS_MAX.saturating_sub(self.running.count()).min(CLAIMED_MAX);
+        // One plugin whose runs hang leaves places for the others.
+        let mut plugins = plugins.clone();
+        plugins.retain(|plugin| self.running.count_of(plugin) < PLUGIN_ATTEMPTS_MAX);
         if free == 0 || plugins.is_empty() {
             return Ok(false);
         }
@@ -173,7 +202,7 @@ impl Automations {
             node: self.parts.node.clone(),
             now,
             lease_until,
-            plugins: plugins.clone(),
+            plugins,
             limit: u32::try_from(free).unwrap_or(u32::MAX),
         };
         let claimed = self.parts.store.claim(claim).await?;

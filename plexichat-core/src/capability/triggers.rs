@@ -61,6 +61,10 @@ pub trait TriggerPort: Send + Sync + 'static {
     async fn wake(&self, plugin: &PluginName, run: RunId, signal: Value) -> Result<bool>;
     /// Ends a run that has not ended.
     async fn cancel(&self, plugin: &PluginName, run: RunId) -> Result<bool>;
+    /// What the plugin made while it ran is gone from the store.
+    fn forget(&self, plugin: &PluginName) {
+        let _ = plugin;
+    }
 }
 
 impl TriggerBook {

@@ -101,6 +101,9 @@ impl PluginManager {
     /// is kept.
     async fn remove(&self, name: &PluginName, data: PluginData) -> Result<(), StoreError> {
         self.parts.store.remove_plugin(name.clone(), data).await?;
+        if data == PluginData::Remove {
+            self.parts.triggers.forget(name);
+        }
         if self.settings().plugin(name).enabled == Some(true) {
             let gone = PluginRecord { installed: false, enabled: false, ..self.first_record(name) };
             self.parts.store.save_plugin(gone).await?;

@@ -247,7 +247,7 @@ pub(crate) fn table() -> Vec<Route> {
             workflows::renew_secret,
         ),
         row(Get, "/api/v1/workflows/runs", MODERATOR_READS, "List runs, the newest first", &[], runs::list),
-        row(Get, "/api/v1/workflows/runs/{id}", MODERATOR_READS, "Show a run and what it did", &[], runs::show),
+        row(Get, "/api/v1/workflows/runs/{id}", ADMIN, "Show a run and what it did", &[], runs::show),
         row(Post, "/api/v1/workflows/runs/{id}/cancel", ADMIN, "End a run", &[409, 507], runs::cancel),
         row(
             Post,

@@ -239,7 +239,9 @@ impl AutomationStore for MemoryStore {
             let held = runs.iter().filter(|other| other.is_of(run)).filter(is_held).count();
             let is_behind = policy.in_order
                 && runs[..index].iter().any(|other| other.is_of(run) && !other.record.state.has_ended());
-            if held >= policy.concurrency as usize || is_behind {
+            // A replay puts one before another that is held.
+            let places = if policy.in_order { 1 } else { policy.concurrency };
+            if held >= places as usize || is_behind {
                 continue;
             }
             let run = &mut runs[index];
@@ -308,6 +310,7 @@ impl AutomationStore for MemoryStore {
             Settlement::Waiting { until, state } => {
                 run.record.kept = Some(state);
                 run.record.waits += 1;
+                run.record.attempts = run.record.attempts.min(1);
                 run.goes_on = true;
                 if std::mem::take(&mut run.has_signal) {
                     run.signals.pop_front();

@@ -302,7 +302,7 @@ async fn an_attempt_ends_as_it_is_settled<S: AutomationStore + ?Sized>(store: &S
     assert_eq!((record.state, record.due_at, record.error), (RunState::Waiting, Some(at(60)), None));
     assert_eq!((record.waits, record.kept), (1, Some(json!({ "part": 2 }))));
     let run = only(store, 60).await;
-    assert_eq!((run.run.attempts, run.run.waits), (2, 1), "it goes on, and is no new attempt");
+    assert_eq!((run.run.attempts, run.run.waits), (1, 1), "it goes on: no new attempt, and those before are forgotten");
     settle(store, &run, Settlement::Done(json!([1, "ü"])), 61).await;
     let record = look(store, id).await;
     assert_eq!((record.state, record.output), (RunState::Done, Some(json!([1, "ü"]))));
@@ -347,7 +347,7 @@ async fn signals_are_taken_up_once_and_in_order<S: AutomationStore + ?Sized>(sto
     assert_eq!(store.next_due(one()).await, Ok(None), "it waits for nothing but to be woken");
     assert!(wake(3, 50).await);
     let run = only(store, 50).await;
-    assert_eq!((run.run.signal.clone(), run.run.waits, run.run.attempts), (Some(json!(3)), 3, 3));
+    assert_eq!((run.run.signal.clone(), run.run.waits, run.run.attempts), (Some(json!(3)), 3, 1));
     for signal in 0..SIGNALS_MAX as u64 + 5 {
         assert!(wake(signal, 51).await);
     }

@@ -130,7 +130,9 @@ fn room(tx: &Connection, (plugin, trigger): &(String, String), number: i64, now:
         .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let held: u32 = tx.prepare_cached(HELD)?.query_row((plugin, trigger, now.as_micros()), |row| row.get(0))?;
     let first = if in_order { tx.prepare_cached(FIRST)?.query_row((plugin, trigger), |row| row.get(0))? } else { None };
-    Ok(Room { places: concurrency.saturating_sub(held), first })
+    // A replay puts one before another that is held.
+    let places = if in_order { 1 } else { concurrency };
+    Ok(Room { places: places.saturating_sub(held), first })
 }
 
 fn take(tx: &Tx<'_>, number: i64, claim: &Claim) -> rusqlite::Result<Claimed> {

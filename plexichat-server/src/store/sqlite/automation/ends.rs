@@ -200,7 +200,7 @@ pub(super) fn settle(
     tx.prepare_cached(
         "UPDATE runs SET state = ?2, due_at = ?3, kept = coalesce(?4, kept), output = coalesce(?5, output), error = ?6,
                          goes_on = ?7, signals = ?8, signal_taken = 0, ended_at = ?9, busy_ms = busy_ms + ?10,
-                         waits = waits + (?2 = 'waiting')
+                         waits = waits + (?2 = 'waiting'), attempts = iif(?2 = 'waiting', min(attempts, 1), attempts)
          WHERE number = ?1",
     )?
     .execute((
