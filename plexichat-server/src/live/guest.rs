@@ -107,7 +107,8 @@ impl Guest {
         loop {
             let sent = tokio::select! {
                 end = watch.ended() => return Closing::Ours(end),
-                _ = ping.tick() => match heard.elapsed() > SILENCE_MAX {
+                // Whose pongs are not read because the plugin has no room is not silent.
+                _ = ping.tick() => match putting.is_none() && heard.elapsed() > SILENCE_MAX {
                     true => return Closing::Ours(End::Close(CloseCode::Policy, "no sign of life")),
                     false => watch.send(sink.send(Message::Ping(Default::default()))).await,
                 },
@@ -118,6 +119,7 @@ impl Guest {
                 // What nobody takes any more is answered by the plugin's own end.
                 _ = async { putting.as_mut().expect("asked first").await }, if putting.is_some() => {
                     putting = None;
+                    heard = Instant::now();
                     Ok(())
                 }
                 received = stream.next(), if putting.is_none() => {
