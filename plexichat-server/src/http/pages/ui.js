@@ -392,13 +392,15 @@ const nameOf = (room) => room.name ?? (room.people ?? []).map((it) => it.name).j
 
 function message(row, actions, place) {
   const at = { ...place, message_id: row.id };
+  // A webhook may call itself like a person: who is none is said.
+  const kind = row.author.kind === "user" ? [] : [el("span", { className: "tag", text: row.author.kind }), " "];
   return el("li", {},
-    el("div", {}, el("strong", { text: row.author.name }), " ", el("span", { className: "soft", text: new Date(row.created_at).toLocaleString() })),
+    el("div", {}, el("strong", { text: row.author.name }), " ", ...kind, el("span", { className: "soft", text: new Date(row.created_at).toLocaleString() })),
     el("div", { className: "text", text: row.text }),
     actions.length ? el("div", { className: "row" }, ...actions.map((it) => action(it, at, true))) : undefined);
 }
 
-async function rooms(id) {
+async function rooms(id, now) {
   const list = (await call("GET", "/api/v1/rooms?limit=100")).rooms;
   const entries = list.map((room) => el("li", {}, el("a", { href: "#/rooms/" + room.id, text: nameOf(room), "aria-current": room.id === id ? "page" : undefined })));
   const left = el("nav", { "aria-label": "Rooms" }, el("h2", { text: "Rooms" }), el("ul", { className: "list" }, ...entries));
@@ -423,13 +425,19 @@ async function rooms(id) {
   const about = el("div", { className: "row" }, ...of("room_action").map((it) => action(it, place)));
   const right = el("aside", { "aria-label": "About this room" }, ...of("right_sidebar").map((it) => part(it, place)));
   let again;
-  stream = new EventSource(`/api/v1/rooms/${id}/stream`);
-  stream.onmessage = () => { clearTimeout(again); again = setTimeout(() => load().catch(() => {}), 150); };
+  // Who has gone on meanwhile is shown another page, and that one's stream must not be closed or lost.
+  if (now === shownAt) {
+    stream?.close();
+    stream = new EventSource(`/api/v1/rooms/${id}/stream`);
+    stream.onmessage = () => { clearTimeout(again); again = setTimeout(() => load().catch(() => {}), 150); };
+  }
   const middle = el("section", { "aria-label": nameOf(room) }, el("h1", { text: nameOf(room) }), about, messages, compose, beside);
   return [el("div", { className: "room" }, left, middle, right)];
 }
 
 function signIn(why) {
+  // What is still being fetched is shown to nobody any more.
+  shownAt++;
   const field = (name, type, label, autocomplete) => el("div", { className: "field" }, el("label", { htmlFor: name, text: label }),
     el("input", { id: name, name, type, required: true, autocomplete }));
   const failed = el("p", { className: "error", role: "alert", text: why ?? "", hidden: !why });
@@ -468,7 +476,7 @@ async function show() {
   if (byId("dialog").open) closeDialog();
   try {
     const [, made] = await Promise.all([menu(here),
-      kind === "rooms" ? rooms(first) : kind === "settings" ? settings() : kind === "menu" ? menuItem(first, second) : dashboard()]);
+      kind === "rooms" ? rooms(first, now) : kind === "settings" ? settings() : kind === "menu" ? menuItem(first, second) : dashboard()]);
     if (now === shownAt) byId("main").replaceChildren(...made);
   } catch (error) {
     if (error.status === 401) { me = undefined; return signIn("You were signed out. Sign in again."); }
