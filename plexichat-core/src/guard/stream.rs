@@ -54,9 +54,10 @@ impl<T> GuardedStream<T> {
             (None, None) => self.pieces.recv().await,
             (None, Some(closing)) => {
                 tokio::select! {
+                    // A plugin that always has a piece ready does not put the end off.
                     biased;
-                    piece = self.pieces.recv() => piece,
                     _ = closing.wait_for(|closing| *closing) => Some(Piece::End),
+                    piece = self.pieces.recv() => piece,
                 }
             }
         };

@@ -113,6 +113,26 @@ impl Until {
     pub(super) fn ended(ended: impl Future<Output = ()> + Send + 'static) -> Self {
         Self { cut: Box::pin(ended), is_endless: true }
     }
+
+    /// The next piece, if the body goes on. The end counts first: a plugin that always has a piece ready does not put it off.
+    async fn next<T>(&mut self, piece: impl Future<Output = T>) -> Next<T> {
+        tokio::select! {
+            biased;
+            () = self.cut.as_mut() => Next::Cut,
+            piece = piece => Next::Piece(piece),
+            () = tokio::time::sleep(KEEP_ALIVE), if self.is_endless => Next::Silence,
+        }
+    }
+}
+
+/// How a body goes on.
+#[derive(Debug, PartialEq, Eq)]
+enum Next<T> {
+    Piece(T),
+    /// No piece came for a while.
+    Silence,
+    /// It may not go on.
+    Cut,
 }
 
 fn is_allowed(name: &HeaderName) -> bool {
@@ -209,14 +229,11 @@ fn streamed(plugin: PluginName, pieces: GuardedStream<PluginResult<Vec<u8>>>, un
 
 impl Pieces {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
-        let first = tokio::select! {
-            biased;
-            first = self.pieces.next() => first,
-            () = self.until.cut.as_mut() => return match self.until.is_endless {
-                true => Ok(None),
-                false => Err("the server stops".to_owned()),
-            },
-            () = tokio::time::sleep(KEEP_ALIVE), if self.until.is_endless => return Ok(Some(COMMENT.to_vec())),
+        let first = match self.until.next(self.pieces.next()).await {
+            Next::Piece(first) => first,
+            Next::Silence => return Ok(Some(COMMENT.to_vec())),
+            Next::Cut if self.until.is_endless => return Ok(None),
+            Next::Cut => return Err("the server stops".to_owned()),
         };
         let mut bytes = match first {
             None => return Ok(None),
@@ -252,5 +269,21 @@ mod tests {
         let cut = while_running(&plugin, stopping, std::future::pending::<()>()).await;
         assert!(cut.is_err());
         assert_eq!(begun.elapsed().as_secs(), (GRACE + GRACE / 2).as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_plugin_does_not_put_off_the_end() {
+        let (cut, is_cut) = tokio::sync::oneshot::channel::<()>();
+        let mut until = Until::ended(async move { drop(is_cut.await) });
+        assert_eq!(until.next(std::future::ready("piece")).await, Next::Piece("piece"));
+        assert_eq!(until.next(std::future::pending::<&str>()).await, Next::Silence);
+        cut.send(()).unwrap();
+        assert_eq!(until.next(std::future::ready("piece")).await, Next::Cut);
+        let (stop, stopping) = watch::channel(false);
+        let mut until = Until::answered(stopping);
+        stop.send(true).unwrap();
+        assert_eq!(until.next(tokio::time::sleep(GRACE / 2)).await, Next::Piece(()));
+        tokio::time::sleep(GRACE).await;
+        assert_eq!(until.next(std::future::ready(())).await, Next::Cut);
     }
 }
