@@ -89,6 +89,11 @@ fn shape_mistakes(plugin: &Descriptor, spec: &RouteSpec) -> Vec<Problem> {
             problems.push(Problem::new("", message).hint("write `{timestamp}` and `{body}` where they stand"));
         }
     }
+    if spec.kind == RouteKind::WebSocket && matches!(spec.auth, Auth::Signature(_)) {
+        let message = format!("{route} is a WebSocket, which has no body to sign");
+        let hint = "let in whoever is known, such as by `Auth::User`, or have the first message prove who speaks";
+        problems.push(Problem::new("", message).hint(hint));
+    }
     if spec.kind == RouteKind::WebSocket && shape.body.is_some() {
         let message = format!("{route} is a WebSocket and takes a body, which it never has");
         problems.push(Problem::new("", message).hint("read messages from the socket"));
@@ -322,6 +327,13 @@ pub(super) mod tests {
                 vec![RouteSpec { auth: Auth::Signature(Signature::hmac_sha256("x", "/secret")), ..spec("POST", "/a") }]
             })],
             &[],
+        );
+        check(
+            &[with_route(|| {
+                let auth = Auth::Signature(Signature::hmac_sha256("x", "/secret"));
+                vec![RouteSpec { auth, kind: RouteKind::WebSocket, ..spec("GET", "/a") }]
+            })],
+            &["the route `GET /a` of plugin `a` (handler `handler`) is a WebSocket, which has no body to sign"],
         );
     }
 }

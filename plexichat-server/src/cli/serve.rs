@@ -205,6 +205,7 @@ async fn serve(
         bundle,
         public_url,
         route_rates: Default::default(),
+        route_places: Default::default(),
         edge,
         hooks: http::HookRates::default(),
         settings: live_settings,

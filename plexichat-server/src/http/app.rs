@@ -17,6 +17,7 @@ use super::bundle::BundleInfo;
 use super::cookie::SessionCookie;
 use super::edge::Edge;
 use super::hooks::HookRates;
+use super::places::CallerPlaces;
 use super::rates::RouteRates;
 use crate::auth::{Authenticator, SignIn};
 use crate::files::Files;
@@ -49,6 +50,8 @@ pub(crate) struct App {
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
     /// How often plugins' routes are called.
     pub(crate) route_rates: RouteRates,
+    /// What callers keep open of plugins.
+    pub(crate) route_places: CallerPlaces,
     /// The counters.
     pub(crate) metrics: PrometheusHandle,
     /// Turns true when the server begins to stop.

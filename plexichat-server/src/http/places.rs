@@ -1,11 +1,18 @@
-//! How many connections are open, altogether and from each address. Knows no socket.
+//! How many connections are open, altogether and from each address, and how many each caller keeps open of each plugin. Knows
+//! no socket.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use plexichat::id::PluginName;
 use tokio::sync::Notify;
+
+use super::rates::RouteCaller;
+
+/// How many WebSockets and event streams of one plugin a caller may have open, so that nobody takes all of the plugin's places.
+pub(crate) const OF_CALLER_MAX: usize = 32;
 
 /// The connections that are open.
 #[derive(Debug, Default)]
@@ -88,6 +95,46 @@ impl Drop for Place {
     }
 }
 
+/// What callers keep open of plugins: WebSockets and event streams.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallerPlaces {
+    /// Only callers that have something open: as many as connections at most.
+    taken: Arc<Mutex<HashMap<(PluginName, RouteCaller), usize>>>,
+}
+
+/// One place of a caller's, free again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct CallerPlace {
+    places: CallerPlaces,
+    whose: (PluginName, RouteCaller),
+}
+
+impl CallerPlaces {
+    /// Takes a place for what this caller opens of the plugin, unless it has all that one caller may have.
+    pub(crate) fn take(&self, plugin: &PluginName, caller: RouteCaller) -> Option<CallerPlace> {
+        let whose = (plugin.clone(), caller);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(whose.clone()).or_default();
+        if *count >= OF_CALLER_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(CallerPlace { places: self.clone(), whose })
+    }
+}
+
+impl Drop for CallerPlace {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = taken.entry(self.whose.clone()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -108,6 +155,23 @@ mod tests {
         held.clear();
         assert_eq!(places.taken(), 0);
         assert!(places.lock().by_address.is_empty(), "nothing is kept of who is gone");
+    }
+
+    #[test]
+    fn one_caller_never_has_all_places_of_a_plugin() {
+        let places = CallerPlaces::default();
+        let (one, other): (PluginName, PluginName) = ("one".parse().unwrap(), "other".parse().unwrap());
+        let ann = RouteCaller::Address("192.0.2.1".parse().unwrap());
+        let ben = RouteCaller::Address("192.0.2.2".parse().unwrap());
+        let mut held: Vec<CallerPlace> = (0..OF_CALLER_MAX).map(|_| places.take(&one, ann).unwrap()).collect();
+        assert!(places.take(&one, ann).is_none());
+        held.push(places.take(&one, ben).unwrap());
+        held.push(places.take(&other, ann).unwrap());
+        held.remove(0);
+        held.push(places.take(&one, ann).unwrap());
+        assert!(places.take(&one, ann).is_none(), "what ended freed one place");
+        held.clear();
+        assert!(places.taken.lock().unwrap().is_empty(), "nothing is kept of who is gone");
     }
 
     #[tokio::test(start_paused = true)]

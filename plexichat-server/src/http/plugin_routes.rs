@@ -21,6 +21,7 @@ use super::app::App;
 use super::auth::{self, Needs};
 use super::extract::{check_encoding, discard, read_body_up_to};
 use super::front::RequestId;
+use super::places::{CallerPlace, OF_CALLER_MAX};
 use super::plugin_answer::{self, Until};
 use super::plugin_socket;
 use super::rates::RouteCaller;
@@ -94,7 +95,13 @@ fn not_this_method(methods: &[&str]) -> ApiError {
     }
 }
 
-async fn answer(app: &Arc<App>, route: &Route, parameters: Vec<(String, String)>, request: Request) -> Response {
+/// Calls this route.
+pub(super) async fn answer(
+    app: &Arc<App>,
+    route: &Route,
+    parameters: Vec<(String, String)>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let admitted = match needs(route.spec.auth) {
         Needs::Nothing => Ok(None),
@@ -138,12 +145,35 @@ fn counted(
 ) -> Result<(), ApiError> {
     let rate = plugin.route_rate().or_else(|| route.spec.rate.and_then(NonZeroU32::new));
     let Some(rate) = rate else { return Ok(()) };
-    let address = parts.extensions.get::<ClientAddress>().map(|address| RouteCaller::Address(address.bucket()));
-    let person = principal.map(|principal| RouteCaller::Person(principal.user().id));
-    let Some(caller) = person.or(address) else { return Ok(()) };
+    let Some(caller) = caller(parts, principal) else { return Ok(()) };
     app.route_rates.count(route.plugin.name, route.index, caller, rate).map_err(|wait| {
         let message = format!("`{} {}` may be called {rate} times a minute", route.spec.method, route.address);
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message).retry_after(wait.as_secs() + 1)
+    })
+}
+
+/// Who calls, as limits tell callers apart.
+fn caller(parts: &Parts, principal: Option<&Principal>) -> Option<RouteCaller> {
+    let address = parts.extensions.get::<ClientAddress>().map(|address| RouteCaller::Address(address.bucket()));
+    principal.map(|principal| RouteCaller::Person(principal.user().id)).or(address)
+}
+
+/// A place for what the caller keeps open.
+fn place(
+    app: &App,
+    plugin: &PluginHandle,
+    parts: &Parts,
+    principal: Option<&Principal>,
+) -> Result<Option<CallerPlace>, ApiError> {
+    let Some(caller) = caller(parts, principal) else { return Ok(None) };
+    app.route_places.take(plugin.name(), caller).map(Some).ok_or_else(|| {
+        let message = format!(
+            "you have {OF_CALLER_MAX} WebSockets and event streams of the plugin `{}` open, and no more may be",
+            plugin.name()
+        );
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", message)
+            .hint("close those that are not needed, such as in other tabs; whoever is not signed in shares an address")
+            .retry_after(1)
     })
 }
 
@@ -161,8 +191,13 @@ impl Calling<'_> {
         check_encoding(&parts.headers)?;
         let person = principal.map(|principal| &**principal);
         if route.spec.kind == RouteKind::WebSocket {
+            // The check of routes refuses such plugins; should one get past it, nobody comes in unsigned.
+            if let Auth::Signature(signature) = &route.spec.auth {
+                check_signed(plugin, signature, &parts, b"")?;
+            }
+            let place = place(app, plugin, &parts, person)?;
             let call = route_call(&parts, parameters, Vec::new(), person);
-            return plugin_socket::open(app, route, plugin, parts, call, principal).await;
+            return plugin_socket::open(app, route, plugin, parts, call, principal, place).await;
         }
         let limit = usize::try_from(plugin.max_body().unwrap_or(route.spec.max_body)).unwrap_or(usize::MAX);
         let body = tokio::time::timeout(BODY_TIME, read_body_up_to(body, limit)).await.unwrap_or_else(|_| {
@@ -172,13 +207,22 @@ impl Calling<'_> {
         if let Auth::Signature(signature) = &route.spec.auth {
             check_signed(plugin, signature, &parts, &body)?;
         }
+        let place = match route.spec.kind {
+            RouteKind::Events => place(app, plugin, &parts, person)?,
+            _ => None,
+        };
         let call = route_call(&parts, parameters, body.into(), person);
         let (name, timeout, stopping) = (plugin.name(), plugin.route_timeout(&route.spec), app.stopping.clone());
         if route.spec.kind == RouteKind::Events {
             let answered = plugin.events(route.index, call, timeout);
             let answered = plugin_answer::while_running(name, stopping.clone(), answered).await?;
             let ended = ended(stopping, app.authenticator.clone(), principal.cloned());
-            return plugin_answer::response(name, answered, Until::ended(ended));
+            let until = Until::ended(async move {
+                // Whoever listens has the place until the body is dropped.
+                let _place = place;
+                ended.await;
+            });
+            return plugin_answer::response(name, answered, until);
         }
         let answered = plugin.route(route.index, call, timeout);
         let answered = plugin_answer::while_running(name, stopping.clone(), answered).await?;

@@ -9,13 +9,14 @@ use plexichat::plugin::interface::RouteCall;
 use plexichat::routes::Route;
 
 use super::app::App;
+use super::places::CallerPlace;
 use super::plugin_answer;
 use super::websocket::Upgrade;
 use crate::auth::Principal;
 use crate::error::ApiError;
 use crate::live::guest::Guest;
 
-/// Opens a WebSocket for the plugin: it is asked before the connection is taken over.
+/// Opens a WebSocket for the plugin: it is asked before the connection is taken over. The caller has its place until the end.
 ///
 /// # Errors
 /// No WebSocket is asked for, another site's page asks, or the plugin refuses or gives no answer.
@@ -26,6 +27,7 @@ pub(super) async fn open(
     mut parts: Parts,
     call: RouteCall,
     principal: Option<&Arc<Principal>>,
+    place: Option<CallerPlace>,
 ) -> Result<Response, ApiError> {
     let upgrade = Upgrade::take(&mut parts, app)?;
     upgrade.origin?;
@@ -49,8 +51,8 @@ pub(super) async fn open(
             Ok(upgraded) => guest.run(upgraded, inbox, outbox).await,
             Err(error) => tracing::debug!(%error, "a connection was gone before WebSocket was spoken"),
         }
-        // The connection's place is free only now.
-        drop(permit);
+        // The places of the connection and the caller are free only now.
+        drop((permit, place));
     });
     Ok(Upgrade::switched(accept).into_response())
 }

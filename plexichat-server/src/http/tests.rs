@@ -75,6 +75,7 @@ impl Fixture {
             bundle,
             public_url: None,
             route_rates: Default::default(),
+            route_places: Default::default(),
             edge: Default::default(),
             hooks: Default::default(),
             settings: watch::channel(Arc::new(Settings::default())).1,

@@ -15,12 +15,12 @@ pub enum Auth {
     User,
     /// Moderators.
     Moderator,
-    /// Administrators.
+    /// Administrators, by session or by a token with the scope `admin`.
     Admin,
     /// Whoever has a token with this scope, such as `ai`, and people who are signed in.
     Scope(&'static str),
     /// Whoever signs with a secret that stands in the plugin's configuration. The host checks it before the plugin sees
-    /// anything.
+    /// anything. A WebSocket cannot have it: it has no body to sign.
     Signature(Signature),
 }
 

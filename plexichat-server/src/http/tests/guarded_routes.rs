@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum::body::Body;
+use axum::http::Request;
 use futures_util::{StreamExt, stream};
 use plexichat::catalog::Catalog;
 use plexichat::id::PluginName;
 use plexichat::message::Actor;
 use plexichat::plugin::interface::{EventStream, Socket, StreamEvent};
 use plexichat::prelude::*;
+use plexichat::routes::Lookup;
 use plexichat::settings::{AccountSettings, Settings, Sources};
 use sha2::{Digest, Sha256};
 
 use super::Fixture;
 use super::plugin_routes::{ask_at, text};
+use crate::http::places::OF_CALLER_MAX;
 use crate::store::{Role, Scope};
 
 /// What signs.
@@ -50,6 +54,7 @@ impl Interface for Guarded {
             .get("/seldom-mine", Auth::User, Self::seldom)
             .rate(2)
             .events("/events", Auth::User, Self::events)
+            .events("/signed-events", SIGNED, Self::signed_events)
             .websocket("/socket", Auth::User, Self::socket)
     }
 }
@@ -66,6 +71,10 @@ impl Guarded {
     async fn events(self: Arc<Self>, user: User) -> Result<EventStream> {
         let hello = StreamEvent::new(format!("hello {}", user.name())).id("1").name("greeting");
         Ok(EventStream::new(stream::iter([Ok(hello)]).chain(stream::pending())))
+    }
+
+    async fn signed_events(self: Arc<Self>) -> Result<EventStream> {
+        Ok(EventStream::new(stream::iter([Ok(StreamEvent::new("signed"))])))
     }
 
     async fn socket(self: Arc<Self>, mut socket: Socket) -> Result<()> {
@@ -121,6 +130,43 @@ async fn what_is_not_signed_never_reaches_the_plugin() {
 }
 
 #[tokio::test]
+async fn events_are_signed_over_the_empty_body() {
+    let fixture = fixture(WITH_SECRET).await;
+    let path = "/api/v1/plugins/guarded/signed-events";
+    let ask = async |signed: Option<&str>| {
+        let value = signed.map(|signed| format!("sha256={}", signature(signed)));
+        let head: Vec<_> = value.iter().map(|value| ("x-sign", value.as_str())).collect();
+        text(ask_at(&fixture, "GET", path, &head, "").await).await
+    };
+    let (status, body) = ask(Some("")).await;
+    assert!(status == 200 && body.contains("data: signed"), "{status} {body}");
+    for signed in [None, Some("another body")] {
+        let (status, body) = ask(signed).await;
+        assert!(status == 401 && body.contains("bad_signature"), "{signed:?}: {status} {body}");
+    }
+}
+
+/// The check of routes refuses such a plugin. Should one come past it, it is no open door.
+#[tokio::test]
+async fn a_websocket_with_a_signature_is_closed_to_whoever_does_not_sign() {
+    let fixture = fixture(WITH_SECRET).await;
+    let path = "/api/v1/plugins/guarded/socket";
+    let Lookup::Found(route, _) = fixture.app.host.routes.find("GET", path) else { panic!("there is no {path}") };
+    let mut route = route.clone();
+    route.spec.auth = SIGNED;
+    for (signed, expected) in [(None, 401), (Some("another body"), 401), (Some(""), 426)] {
+        let mut request = Request::builder().uri(path);
+        if let Some(signed) = signed {
+            request = request.header("x-sign", format!("sha256={}", signature(signed)));
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = crate::http::plugin_routes::answer(&fixture.app, &route, Vec::new(), request).await;
+        let (status, body) = text(response).await;
+        assert_eq!(status, expected, "{signed:?}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_secret_nothing_is_taken_for_signed() {
     let fixture = fixture("").await;
     let good = format!("sha256={}", signature("hello"));
@@ -171,6 +217,30 @@ async fn events_come_with_signs_of_life_and_end_with_their_plugin() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), rest).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_caller_does_not_take_all_of_a_plugins_places() {
+    let fixture = fixture("").await;
+    let (ann, ben) = (bearer(&fixture, "ann").await, bearer(&fixture, "ben").await);
+    let ask = async |path: &str, token: &str| {
+        let path = format!("/api/v1/plugins/guarded/{path}");
+        ask_at(&fixture, "GET", &path, &[("authorization", token)], "").await
+    };
+    let mut open = Vec::new();
+    for number in 0..OF_CALLER_MAX {
+        let response = ask("events", &ann).await;
+        assert_eq!(response.status(), 200, "{number}");
+        open.push(response);
+    }
+    for path in ["events", "socket"] {
+        let (status, body) = text(ask(path, &ann).await).await;
+        assert!(status == 429 && body.contains("32 WebSockets and event streams"), "{path}: {status} {body}");
+    }
+    assert_eq!(ask("events", &ben).await.status(), 200, "it is another's");
+    assert_eq!(ask("seldom-mine", &ann).await.status(), 200, "calls are none of these");
+    open.pop();
+    assert_eq!(ask("events", &ann).await.status(), 200, "one has ended");
 }
 
 #[tokio::test]
