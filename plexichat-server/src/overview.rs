@@ -108,8 +108,11 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
+    /// Name, labels and value.
+    type Figure<'t> = (&'t str, &'t [(&'t str, &'t str)], f64);
+
     #[track_caller]
-    fn check(line: &str, expected: Option<(&str, &[(&str, &str)], f64)>) {
+    fn check(line: &str, expected: Option<Figure<'_>>) {
         let expected = expected.map(|(name, labels, value)| Metric {
             name: name.to_owned(),
             labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),

@@ -90,10 +90,13 @@ const MAX_MESSAGE: u64 = 64 << 10;
 /// How long a route may take until its answer begins where it says nothing.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What calls a handler.
+type Handler<T, R> = Box<dyn Fn(Arc<T>, RouteCall) -> R + Send + Sync>;
+
 /// The way to a handler.
 enum Way<T> {
-    Answer(Box<dyn Fn(Arc<T>, RouteCall) -> BoxFuture<'static, Result<RouteAnswer>> + Send + Sync>),
-    Socket(Box<dyn Fn(Arc<T>, RouteCall) -> Result<SocketTask> + Send + Sync>),
+    Answer(Handler<T, BoxFuture<'static, Result<RouteAnswer>>>),
+    Socket(Handler<T, Result<SocketTask>>),
 }
 
 /// The routes of the plugin `T`, being named. A path begins with `/`; `{name}` stands for one segment, and at the end
