@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use plexichat::id::RoomId;
+use plexichat::message::Actor;
 
 /// How long after its time a reminder says that it is late.
 const LATE_SECONDS: i64 = 60;
@@ -14,6 +15,9 @@ pub(crate) struct Appointment {
     pub(crate) number: u32,
     /// Who asked for it, by the name of that day.
     pub(crate) person: String,
+    /// Who that is to the host. Nothing in those that were made before it was kept: their trigger's identifier begins with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) author: Option<Actor>,
     /// The room in which it was asked for.
     pub(crate) room_id: RoomId,
     /// Whether it is for everybody in the room.
@@ -28,6 +32,12 @@ pub(crate) struct Appointment {
 }
 
 impl Appointment {
+    /// Who asked for it, whose trigger this is.
+    pub(crate) fn asked_by(&self, trigger: &str) -> Actor {
+        let of_old = || Actor::user(trigger.split('/').next().unwrap_or_default(), &self.person);
+        self.author.clone().unwrap_or_else(of_old)
+    }
+
     /// What is posted when it was due at `due` and it is `now`.
     pub(crate) fn message(&self, due: Timestamp, now: Timestamp) -> String {
         let Self { person, text, .. } = self;
@@ -75,6 +85,7 @@ mod tests {
         Appointment {
             number: 3,
             person: person.to_owned(),
+            author: None,
             room_id: RoomId::new(),
             for_all,
             text: "call Ann".to_owned(),

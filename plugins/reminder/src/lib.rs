@@ -72,6 +72,12 @@ impl Automation for Reminder {
             // Its one time has come. The run was stored before it began, with all that it needs: the trigger may go.
             self.context.triggers().remove(&run.trigger).await?;
         }
+        // The plugin may post where somebody may no more: it does not speak for those who were put out of a room.
+        if !self.context.chat().may_post(&appointment.asked_by(&run.trigger), appointment.room_id).await? {
+            self.context.triggers().remove(&run.trigger).await?;
+            let Appointment { number, person, .. } = &appointment;
+            return Ok(Outcome::Skip(format!("{person} may not post there any more: reminder {number} is ended")));
+        }
         // The same at every attempt: one that comes again after a crash finds the message that is there.
         let post = Post { key: Some(run.key("post")), ..Post::new(appointment.room_id, text) };
         match self.context.chat().post(post).await {
@@ -135,6 +141,7 @@ impl Reminder {
         let appointment = Appointment {
             number,
             person: call.author.name.to_string(),
+            author: Some(call.author.clone()),
             room_id: call.room_id,
             for_all: whom == Whom::Room,
             text: text.to_owned(),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use plexichat::automation::RunState;
 use plexichat::message::{StoredRow, Time};
+use plexichat::pipeline::Access;
 use plexichat::prelude::*;
 use plexichat::testing::{RunningPlugin, TestHost, TestResult};
 use plexichat_reminder::Reminder;
@@ -144,6 +146,23 @@ async fn what_could_not_come_in_time_says_so() -> TestResult {
         "⏰ @ann lunch\nThis is late: it was due on Wednesday, 25 November 2026 at 12:00 (UTC), while I could not speak."
     );
     assert!(tea.contains("due on Monday, 23 November 2026 at 11:30 (UTC)"), "{tea}");
+    Ok(())
+}
+
+/// The plugin speaks in rooms where it may: not for somebody who was put out of one since.
+#[plexichat::test]
+async fn nobody_is_spoken_for_who_may_not_speak() -> TestResult {
+    let plugin = start(TestHost::new()).await?;
+    plugin.say("ann", "/remind here every day at 12:00 lunch").await?;
+    plugin.say("ann", "/remind here in 90 minutes tea").await?;
+    plugin.say("bob", "/remind here at 12:00 to eat").await?;
+    plugin.store().set_access(plugin.room(), &plugin.actor("ann"), Access::Read);
+    plugin.advance(2 * HOUR).await?;
+    assert_eq!(reminders(&plugin), ["⏰ eat (a reminder from bob)"]);
+    assert_eq!(plugin.triggers().await?.len(), 0);
+    let mut came: Vec<_> = plugin.runs().await?.into_iter().map(|run| run.state).collect();
+    came.sort_by_key(|state| format!("{state:?}"));
+    assert_eq!(came, [RunState::Done, RunState::Skipped, RunState::Skipped]);
     Ok(())
 }
 
