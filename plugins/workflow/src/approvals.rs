@@ -3,7 +3,7 @@
 use plexichat::capability::storage::Storage;
 use plexichat::capability::triggers::TriggerBook;
 use plexichat::error::{PluginError, Result};
-use plexichat::id::{RoomId, RunId};
+use plexichat::id::{RoomId, RunId, UserId};
 use plexichat::message::{Actor, ActorKind, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -76,9 +76,14 @@ pub(crate) fn identifier(key: &str) -> String {
     sum.iter().take(5).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether a list of names or ids of users names this actor, who is a person.
+/// Whether a list of names or ids of users names this actor, who is a person. What is an id means that id only: somebody else may
+/// have registered it as their name.
 pub(crate) fn names(list: &[String], actor: &Actor) -> bool {
-    actor.kind == ActorKind::User && list.iter().any(|user| **user == *actor.id || **user == *actor.name)
+    let means = |user: &String| match user.parse::<UserId>() {
+        Ok(id) => actor.id.parse() == Ok(id),
+        Err(_) => **user == *actor.name,
+    };
+    actor.kind == ActorKind::User && list.iter().any(means)
 }
 
 impl Approval {
@@ -141,6 +146,17 @@ impl Approvals {
     /// Keeps a question where none is kept under its id; whether none was.
     pub(crate) async fn keep(&self, approval: &Approval) -> Result<bool> {
         Ok(self.storage.compare_and_set(&key(&approval.id), approval, 0).await?.is_some())
+    }
+
+    /// Keeps a question that is asked anew in the place of the one before, which nobody answered; whether it was so.
+    pub(crate) async fn renew(&self, approval: &Approval) -> Result<bool> {
+        let key = key(&approval.id);
+        match self.storage.get::<Approval>(&key).await? {
+            Some(kept) if kept.value.answer.is_none() => {
+                Ok(self.storage.compare_and_set(&key, approval, kept.version).await?.is_some())
+            }
+            _ => Ok(false),
+        }
     }
 
     pub(crate) async fn get(&self, id: &str) -> Result<Option<Approval>> {
@@ -263,9 +279,15 @@ mod tests {
 
     #[test]
     fn who_may_answer() {
-        let ann = Actor::user("u1", "ann");
+        let id = "0192f3a0-0000-7000-8000-00000000000a";
+        let ann = Actor::user(id, "ann");
         check(&["ann"], false, &ann, Standing::Person, true);
-        check(&["u1"], false, &ann, Standing::Person, true);
+        check(&[id], false, &ann, Standing::Person, true);
+        check(&[&id.to_uppercase()], false, &ann, Standing::Person, true);
+        // Whoever calls themselves as another one's id is, or has as their id what is another one's name, is not meant.
+        let other = "0192f3a0-0000-7000-8000-00000000000b";
+        check(&[id], false, &Actor::user(other, id), Standing::Person, false);
+        check(&["ann"], false, &Actor::user("ann", "bob"), Standing::Person, false);
         check(&["bob"], false, &ann, Standing::Person, false);
         check(&[], true, &ann, Standing::Person, false);
         check(&[], true, &ann, Standing::Moderator, true);

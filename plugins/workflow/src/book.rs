@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use plexichat::error::ErrorKind;
 use plexichat::message::Time;
 use plexichat::prelude::*;
 use plexichat::problem::Problem;
@@ -22,8 +23,11 @@ use crate::definition::located::{Format, Places};
 use crate::definition::{Definition, Kind};
 use crate::expression::Language;
 
-/// How many versions of a workflow are kept for runs that began with them.
-const VERSIONS_MAX: usize = 50;
+/// How many versions of a workflow are kept in any case for runs that began with them.
+const VERSIONS_KEPT: usize = 50;
+
+/// How long every version is kept after another one took its place, in microseconds.
+const VERSION_KEPT_AFTER: i64 = 30 * 24 * 3600 * 1_000_000;
 
 /// How often runs are looked after that were not told an answer, and rooms and tools that are missing.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -73,6 +77,8 @@ pub(crate) struct Shelf {
     pub(crate) workflows: BTreeMap<String, Arc<Active>>,
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) warnings: Vec<String>,
+    /// Why there may be more workflows than these: a place could not be looked at.
+    pub(crate) hidden: Option<String>,
 }
 
 /// A definition that an administrator put.
@@ -216,6 +222,7 @@ impl Book {
             shelf.workflows.insert(active.definition.name.clone(), active.clone());
         }
         let (found, troubles) = gather::all(&self.context, &self.config).await;
+        shelf.hidden = troubles.first().map(Trouble::told);
         shelf.troubles = troubles;
         // Where a place could not be looked at, what came from it goes on.
         let missing: Vec<Source> =
@@ -258,7 +265,10 @@ impl Book {
                 Some(Err(problems)) => {
                     let good = match desk.good.get(&source) {
                         Some(good) => Some(good.clone()),
-                        None => self.remembered(&source).await,
+                        None => self.remembered(&source).await.unwrap_or_else(|error| {
+                            shelf.hidden = Some(format!("{source}: its last version cannot be read: {error}"));
+                            None
+                        }),
                     };
                     let goes_on = good.as_ref().map(|good| good.definition.name.clone());
                     shelf.troubles.push(Trouble { source: source.clone(), problems, goes_on });
@@ -288,11 +298,15 @@ impl Book {
         }
     }
 
-    /// The last good version of a source, from before the server started.
-    async fn remembered(&self, source: &Source) -> Option<Arc<Active>> {
-        let good = self.context.storage().get::<Good>(&good_key(source)).await.ok()??.value;
-        let definition = self.version(&good.name, &good.version).await.ok()?;
-        Some(Arc::new(Active { definition, version: good.version, source: source.clone() }))
+    /// The last good version of a source, from before the server started; nothing where none is kept.
+    async fn remembered(&self, source: &Source) -> Result<Option<Arc<Active>>> {
+        let Some(good) = self.context.storage().get::<Good>(&good_key(source)).await? else { return Ok(None) };
+        let Good { name, version } = good.value;
+        match self.version(&name, &version).await {
+            Ok(definition) => Ok(Some(Arc::new(Active { definition, version, source: source.clone() }))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Keeps the versions, shows the shelf, and makes the triggers what they should be.
@@ -322,7 +336,8 @@ impl Book {
         };
         match troubles {
             Ok(troubles) => {
-                desk.dirty = !troubles.is_empty();
+                // What was not removed since a place could not be looked at is removed once that can be.
+                desk.dirty = !troubles.is_empty() || shelf.hidden.is_some();
                 shelf.troubles.extend(troubles);
             }
             Err(error) => {
@@ -333,7 +348,8 @@ impl Book {
         *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shelf);
     }
 
-    /// Makes, replaces and ends triggers.
+    /// Makes, replaces and ends triggers. While a place cannot be looked at none is ended: with it would go what was due and the
+    /// webhooks' secrets, and its workflow may come back.
     async fn arm(&self, shelf: &Shelf) -> Result<Vec<Trouble>> {
         let book = self.context.triggers();
         let there = book.list(TRIGGERS).await?;
@@ -354,6 +370,9 @@ impl Book {
                     troubles.push(Trouble { source: active.source.clone(), problems: vec![problem], goes_on: None });
                 }
             }
+        }
+        if shelf.hidden.is_some() {
+            return Ok(troubles);
         }
         for armed in there {
             if !wanted.contains(&armed.spec.id) {
@@ -400,16 +419,15 @@ impl Book {
         storage.set(&key, &kept).await?;
         storage.set(&good_key(&active.source), &Good { name: name.clone(), version: version.clone() }).await?;
         let keys = storage.keys(&format!("version/{name}/")).await?;
-        if keys.len() > VERSIONS_MAX {
+        if keys.len() > VERSIONS_KEPT {
             let mut ages = Vec::new();
             for key in keys {
                 if let Ok(Some(kept)) = storage.get::<Version>(&key).await {
                     ages.push((kept.value.since, key));
                 }
             }
-            ages.sort();
-            for (_, key) in ages.iter().take(ages.len().saturating_sub(VERSIONS_MAX)) {
-                storage.remove(key).await?;
+            for key in outdated(ages, self.context.now()) {
+                storage.remove(&key).await?;
             }
         }
         Ok(())
@@ -496,6 +514,16 @@ impl Trouble {
     }
 }
 
+/// Versions that are kept no more: neither among the last ones nor in force until a short time ago. A version was in force from its
+/// time until the next one's.
+fn outdated(mut ages: Vec<(Time, String)>, now: Time) -> Vec<String> {
+    ages.sort();
+    let ends: Vec<Time> = ages.iter().skip(1).map(|(since, _)| *since).collect();
+    let last = ages.len().saturating_sub(VERSIONS_KEPT);
+    let is_old = |end: &Time| end.as_micros().saturating_add(VERSION_KEPT_AFTER) < now.as_micros();
+    ages.into_iter().take(last).zip(ends).filter(|(_, end)| is_old(end)).map(|((_, key), _)| key).collect()
+}
+
 fn sum_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -506,4 +534,31 @@ fn version_key(name: &str, version: &str) -> String {
 
 fn good_key(source: &Source) -> String {
     format!("good/{}", sum_of(source.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One version on each of so many days, the last one `since_last` days ago: so many are kept no more.
+    #[track_caller]
+    fn check(versions: i64, since_last: i64, expected: usize) {
+        const DAY: i64 = 24 * 3600 * 1_000_000;
+        let ages = (0..versions).map(|day| (Time::from_micros(day * DAY), format!("{day:03}"))).collect();
+        let gone = outdated(ages, Time::from_micros((versions - 1 + since_last) * DAY));
+        assert_eq!(gone, (0..expected).map(|day| format!("{day:03}")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn versions_are_kept_for_a_time_and_a_number() {
+        check(50, 1000, 0);
+        check(60, 0, 10);
+        check(60, 1000, 10);
+        // Edited fifty times and more within the month: none goes.
+        let ages = (0..200).map(|second| (Time::from_micros(second), second.to_string())).collect();
+        assert!(outdated(ages, Time::from_micros(VERSION_KEPT_AFTER)).is_empty());
+        // In force for long, and replaced just now: its runs may still go on.
+        let old = (0..51).map(|n| (Time::from_micros(if n == 0 { 0 } else { 2 * VERSION_KEPT_AFTER }), n.to_string()));
+        assert!(outdated(old.collect(), Time::from_micros(2 * VERSION_KEPT_AFTER + 1)).is_empty());
+    }
 }

@@ -8,6 +8,7 @@ use crate::Workflow;
 use crate::approvals::{Standing, names};
 use crate::book::Active;
 use crate::definition::check::{BY_HAND, TRIGGERS};
+use crate::engine::origin;
 
 /// What can be said behind `/workflow`.
 const WORDS: &[&str] = &["list", "show", "run", "runs", "approve", "refuse", "reload", "help"];
@@ -130,14 +131,16 @@ impl Workflow {
     async fn told_run(&self, call: &CommandCall, rest: &str) -> Result<String> {
         let (name, json) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let active = self.named(name)?;
-        let input = match json.trim() {
-            "" => json!({}),
-            text => serde_json::from_str(text)
-                .map_err(|error| PluginError::input(format!("the input is no JSON: {error}")))?,
+        let mut input = match json.trim() {
+            "" => serde_json::Map::new(),
+            text => serde_json::from_str(text).map_err(|error| {
+                PluginError::input(format!("the input is no JSON object, such as `{{\"version\": \"1.4\"}}`: {error}"))
+            })?,
         };
+        origin::write(&mut input, &call.author, call.room_id);
         let id = format!("{TRIGGERS}{}.{BY_HAND}", active.definition.name);
         let key = Some(call.message_id.to_string());
-        let run = self.context.triggers().start(&id, input, key).await?;
+        let run = self.context.triggers().start(&id, Value::Object(input), key).await?;
         Ok(format!("Run `{run}` of workflow `{name}` begins."))
     }
 

@@ -93,10 +93,17 @@ impl Automation for Workflow {
 impl Workflow {
     async fn carry_out(&self, run: &WorkflowRun) -> Result<Outcome, WorkflowError> {
         // A run goes on with the version that it began with.
+        let shelf = self.book.shelf();
         let (definition, version) = match run.state_as::<Kept>()? {
             Some(kept) => (self.book.version(&run.workflow, &kept.version).await?, kept.version),
-            None => match self.book.shelf().workflows.get(&run.workflow) {
+            None => match shelf.workflows.get(&run.workflow) {
                 Some(active) => (active.definition.clone(), active.version.clone()),
+                None if let Some(why) = &shelf.hidden => {
+                    return Err(WorkflowError::retry(format!(
+                        "workflow `{}` may not be read yet: {why}",
+                        run.workflow
+                    )));
+                }
                 None => return Err(WorkflowError::permanent(format!("there is no workflow `{}`", run.workflow))),
             },
         };

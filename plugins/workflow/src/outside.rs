@@ -13,6 +13,7 @@ use plexichat::prelude::*;
 
 use crate::Workflow;
 use crate::approvals::{Answer, Approval, Approvals};
+use crate::engine::origin;
 use crate::engine::world::{Act, Body, Failure, World};
 
 /// How much of a service's answer an error shows, in letters.
@@ -83,14 +84,17 @@ impl World for Outside {
     }
 
     async fn ask(&self, run: &WorkflowRun, mut approval: Approval, key: &str) -> Result<(), Failure> {
-        let named = approval.room.is_some() || run.cause.room_id.is_some();
+        let named = approval.room.is_some() || origin::room(run).is_some();
         if named {
             approval.room_id = Some(self.room(run, approval.room.as_deref()).await?);
         }
         if !self.approvals.keep(&approval).await? {
-            // Somebody may have answered already: a second message would ask again.
             match self.approvals.get(&approval.id).await? {
-                Some(kept) if kept.answer.is_none() => approval = kept,
+                Some(kept) if kept.answer.is_some() => return Ok(()),
+                Some(kept) if kept.until == approval.until => approval = kept,
+                // Asked anew, with a time of its own.
+                Some(_) if self.approvals.renew(&approval).await? => {}
+                // Somebody answered just now: a second message would ask again.
                 _ => return Ok(()),
             }
         }
@@ -135,7 +139,7 @@ impl Outside {
     async fn room(&self, run: &WorkflowRun, named: Option<&str>) -> Result<RoomId, Failure> {
         let Some(name) = named.map(str::trim).filter(|name| !name.is_empty()) else {
             let message = "it names no room, and the run began in none: set `room` in the step or in `defaults`";
-            return run.cause.room_id.ok_or_else(|| Failure::for_good(message));
+            return origin::room(run).ok_or_else(|| Failure::for_good(message));
         };
         if let Ok(id) = name.parse() {
             return Ok(id);

@@ -153,13 +153,13 @@ async fn without_an_answer_the_time_decides() -> TestResult {
 
 #[plexichat::test]
 async fn a_run_goes_on_with_the_version_it_began_with() -> TestResult {
-    let flow = "name = 'flow'\n[[triggers]]\nwebhook = {}\n[[steps]]\nwait.for = '1h'\n[[steps]]\nset.said = 'old {{ input.body.n }}'\n";
+    let flow = "name = 'flow'\n[[triggers]]\nid = 'hook'\nwebhook = {}\n[[steps]]\nwait.for = '1h'\n[[steps]]\nset.said = 'old {{ input.body.n }}'\n";
     let plugin = host(flow).start::<Workflow>().await?;
-    plugin.call_hook("wf.flow.0", json!({ "n": 1 })).await?;
+    plugin.call_hook("wf.flow.hook", json!({ "n": 1 })).await?;
     plugin.idle().await?;
     plugin.disk().write("/flows/flow.toml", flow.replace("old", "new"));
     plugin.say("alice", "/workflow reload").await?;
-    plugin.call_hook("wf.flow.0", json!({ "n": 2 })).await?;
+    plugin.call_hook("wf.flow.hook", json!({ "n": 2 })).await?;
     plugin.advance(Duration::from_secs(3601)).await?;
     let runs = plugin.runs().await?;
     let said: Vec<Value> =
@@ -192,13 +192,88 @@ async fn triggers_come_and_go_with_their_definition() -> TestResult {
     Ok(())
 }
 
+/// A secret is a promise to whoever calls: no ordinary edit of the definition ends it or gives it to another webhook.
+#[plexichat::test]
+async fn a_webhook_keeps_its_secret_through_edits() -> TestResult {
+    let (ci, shop) = ("[[triggers]]\nid = 'ci'\nwebhook = {}\n", "[[triggers]]\nid = 'shop'\nwebhook = {}\n");
+    let flow = |head: &str, triggers: &str| format!("name = 'flow'\n{head}{triggers}[[steps]]\nset.x = '1'\n");
+    let plugin = host(&flow("", &format!("{ci}{shop}"))).start::<Workflow>().await?;
+    let secrets = async || -> TestResult<Vec<(String, Option<String>)>> {
+        let armed = plugin.triggers().await?;
+        let told = |secret: plexichat::secret::Secret| secret.expose().to_owned();
+        Ok(armed.into_iter().map(|armed| (armed.spec.id, armed.secret.map(told))).collect())
+    };
+    let first = secrets().await?;
+    let ids: Vec<&str> = first.iter().map(|(id, _)| &**id).collect();
+    assert_eq!(ids, ["wf.flow.ci", "wf.flow.manual", "wf.flow.shop"]);
+    assert!(first[0].1.is_some() && first[0].1 != first[2].1);
+    for (head, triggers) in [
+        ("", format!("[[triggers]]\nevery = '30d'\n{shop}{ci}")),
+        ("enabled = false\n", format!("{shop}{ci}")),
+        ("description = 'On again'\n", format!("{ci}{shop}")),
+    ] {
+        plugin.disk().write("/flows/flow.toml", flow(head, &triggers));
+        plugin.say("alice", "/workflow reload").await?;
+        let mut now = secrets().await?;
+        now.retain(|(id, _)| id != "wf.flow.0");
+        assert_eq!(now, first, "{head}{triggers}");
+        let run = plugin.call_hook("wf.flow.ci", json!({})).await?;
+        plugin.idle().await?;
+        let (record, _) = plugin.run(run).await?;
+        let expected = if head.starts_with("enabled") { RunState::Skipped } else { RunState::Done };
+        assert_eq!(record.state, expected, "{record:?}");
+    }
+    Ok(())
+}
+
+/// A directory that is not there yet when the server starts: its triggers stay, and what fires meanwhile is tried again.
+#[plexichat::test]
+async fn what_cannot_be_looked_at_ends_no_trigger() -> TestResult {
+    let flow = "name = 'flow'\n[[triggers]]\nid = 'hook'\nwebhook = {}\n[[steps]]\nset.x = '1'\n";
+    let plugin = host(flow).start::<Workflow>().await?;
+    let before = plugin.triggers().await?;
+    let store = plugin.store();
+    drop(plugin);
+    let hidden = TestHost::new().config(json!({ "directories": ["/flows"], "operators": ["alice"] }));
+    let plugin = hidden.store(store.clone()).start::<Workflow>().await?;
+    assert_eq!(plugin.triggers().await?, before);
+    let told = plugin.say("alice", "/workflow reload").await?.text;
+    assert!(told.contains("Not taken: /flows"), "{told}");
+    assert_eq!(plugin.triggers().await?, before);
+    let run = plugin.call_hook("wf.flow.hook", json!({})).await?;
+    plugin.idle().await?;
+    let (record, _) = plugin.run(run).await?;
+    assert!(!record.state.has_ended(), "{record:?}");
+    drop(plugin);
+    // It is there again, and the file is not: now the triggers go.
+    let empty = TestHost::new().config(json!({ "directories": ["/flows"] })).directory("/flows");
+    let plugin = empty.store(store).start::<Workflow>().await?;
+    assert!(plugin.triggers().await?.is_empty());
+    Ok(())
+}
+
+#[plexichat::test]
+async fn an_operator_starts_a_workflow_in_their_room() -> TestResult {
+    let flow = "name = 'flow'\n[[steps]]\npost.text = '{{ run.by.name }} asks for {{ input.version }}'\n";
+    let plugin = host(flow).start::<Workflow>().await?;
+    let refused = plugin.say("alice", "/workflow run flow [1]").await?.text;
+    assert!(refused.contains("no JSON object"), "{refused}");
+    // Nobody says who somebody else is.
+    plugin.post("alice", r#"/workflow run flow {"version": "1.4", "by": {"name": "bob"}}"#).await?;
+    plugin.idle().await?;
+    let run = plugin.run_finished("flow").await?;
+    assert_eq!((run.state, run.error.as_deref()), (RunState::Done, None));
+    assert!(texts(&plugin).contains(&"alice asks for 1.4".to_owned()), "{:?}", texts(&plugin));
+    Ok(())
+}
+
 /// Fault: the process dies in any step of 100 runs; every run ends, and what is done to the outside is done once for each key.
 #[plexichat::test]
 async fn a_hundred_runs_survive_crashes_in_every_step() -> TestResult {
     const RUNS: usize = 100;
     const CRASHES: usize = 20;
     let flow = format!(
-        "name = 'flow'\n[[triggers]]\nwebhook = {{}}\nconcurrency = 100\n\
+        "name = 'flow'\n[[triggers]]\nid = 'hook'\nwebhook = {{}}\nconcurrency = 100\n\
          [[steps]]\npost = {{ room = 'ROOM', text = 'begins {{{{ input.body.n }}}}' }}\n\
          [[steps]]\nwait.for = '1m'\n\
          [[steps]]\nid = 'ask'\napprove = {{ text = 'Go on with {{{{ input.body.n }}}}?', users = ['bob'], room = 'ROOM' }}\n\
@@ -211,7 +286,8 @@ async fn a_hundred_runs_survive_crashes_in_every_step() -> TestResult {
     println!("seed {seed}: run again with PLEXICHAT_TEST_SEED={seed}");
     let mut chance = Chance(seed);
     let store = Arc::new(MemoryStore::default());
-    let keys = Arc::new(std::sync::Mutex::new(std::collections::BTreeMap::<String, usize>::new()));
+    // Under each key: how often it was answered, and that the service was down.
+    let keys = Arc::new(std::sync::Mutex::new(std::collections::BTreeMap::<String, (usize, usize)>::new()));
     let crash = Arc::new(AtomicUsize::new(usize::MAX));
     let mut room = None;
     // A new host's clock stands where the first one's stood; the time went on, and the lease of whoever died ran out.
@@ -225,11 +301,18 @@ async fn a_hundred_runs_survive_crashes_in_every_step() -> TestResult {
             .http(move |request| -> Result<HttpResponse> {
                 let key = request.headers.iter().find(|(name, _)| name == "idempotency-key");
                 let key = key.map(|(_, value)| value.clone()).unwrap_or_default();
-                *seen.lock().unwrap().entry(key).or_default() += 1;
+                let mut seen = seen.lock().unwrap();
+                let (answered, down) = seen.entry(key).or_default();
                 // Down now and then.
-                match countdown.load(Ordering::SeqCst) % 7 {
-                    0 => Err(PluginError::transient("down")),
-                    _ => Ok(http::json(200, &json!({}))),
+                match countdown.load(Ordering::SeqCst) % 7 == 0 && *down == 0 {
+                    true => {
+                        *down += 1;
+                        Err(PluginError::transient("down"))
+                    }
+                    false => {
+                        *answered += 1;
+                        Ok(http::json(200, &json!({})))
+                    }
                 }
             })
             .start::<Workflow>()
@@ -241,7 +324,7 @@ async fn a_hundred_runs_survive_crashes_in_every_step() -> TestResult {
         };
         if !std::mem::replace(&mut started, true) {
             for n in 0..RUNS {
-                plugin.call_hook("wf.flow.0", json!({ "n": n })).await?;
+                plugin.call_hook("wf.flow.hook", json!({ "n": n })).await?;
             }
         }
         crash.store(chance.below(1000), Ordering::SeqCst);
@@ -281,7 +364,12 @@ async fn a_hundred_runs_survive_crashes_in_every_step() -> TestResult {
                         assert_eq!(texts.iter().filter(|said| **said == text).count(), 1, "{text}");
                     }
                 }
-                assert_eq!(keys.lock().unwrap().len(), RUNS, "a key for each request that has to be made");
+                let keys = keys.lock().unwrap();
+                assert_eq!(keys.len(), RUNS, "a key for each request that has to be made");
+                // Whoever died between an answer and keeping it asks again, with the same key; nobody else does.
+                for (key, (answered, _)) in keys.iter() {
+                    assert!((1..=1 + crashes).contains(answered), "{key}: {answered} times, {crashes} crashes");
+                }
                 break;
             }
             Err(_) => {

@@ -27,7 +27,7 @@ const STEP_TIMEOUT_MAX: Span = Span(50 * 60);
 /// How often a run may be begun again after a crash. What its steps do about failures is theirs.
 const ATTEMPTS: u32 = 20;
 
-/// Where triggers of workflows begin: `wf.<name>.<n>`.
+/// Where triggers of workflows begin: `wf.<name>.<id>`.
 pub(crate) const TRIGGERS: &str = "wf.";
 
 /// The last part of the trigger by which an administrator starts a workflow.
@@ -138,6 +138,7 @@ impl Checker<'_, '_> {
 
     fn trigger(&mut self, definition: &Definition, index: usize, trigger: &Trigger, known: &Known<'_>) {
         let pointer = format!("/triggers/{index}");
+        self.trigger_id(definition, index, trigger);
         if let Some(when) = &trigger.when {
             self.expression(&format!("{pointer}/when"), when, known);
         }
@@ -155,6 +156,26 @@ impl Checker<'_, '_> {
                     self.say(Problem::new(format!("{pointer}{field}"), told));
                 }
             }
+        }
+    }
+
+    fn trigger_id(&mut self, definition: &Definition, index: usize, trigger: &Trigger) {
+        let pointer = format!("/triggers/{index}");
+        let Some(id) = &trigger.id else {
+            if trigger.webhook.is_some() {
+                let why = "a webhook needs an `id`: its address and its secret hang on it, and must not change with its place";
+                self.say(Problem::new(pointer, why).hint("such as `id = \"alerts\"`"));
+            }
+            return;
+        };
+        let place = format!("{pointer}/id");
+        if !is_plugin_name(id) || id == BY_HAND {
+            let message = format!(
+                "an id is words of lower-case letters and digits joined by `-`, at most 40 bytes, and not `{BY_HAND}`"
+            );
+            self.say(Problem::new(place, message));
+        } else if definition.triggers.iter().take(index).any(|other| other.id.as_ref() == Some(id)) {
+            self.say(Problem::new(place, format!("another trigger has the id `{id}`, too")));
         }
     }
 
@@ -430,6 +451,12 @@ pub(crate) fn all_steps(steps: &[Step]) -> Box<dyn Iterator<Item = &Step> + '_> 
 }
 
 impl Trigger {
+    /// Its id as the host knows it.
+    fn full_id(&self, definition: &Definition, index: usize) -> String {
+        let id = self.id.clone().unwrap_or_else(|| index.to_string());
+        format!("{TRIGGERS}{}.{id}", definition.name)
+    }
+
     fn kinds(&self) -> Vec<(&'static str, On)> {
         let event = self.event.as_ref().map(|event| On::Event {
             names: event.names.clone(),
@@ -471,8 +498,7 @@ impl Trigger {
                 Problem::new("", "a trigger is exactly one of `event`, `cron`, `every`, `at`, `webhook`, `command`");
             return Err(problem.hint("give each a `[[triggers]]` of its own"));
         };
-        let id = format!("{TRIGGERS}{}.{index}", definition.name);
-        let mut spec = TriggerSpec::new(id, on, definition.name.clone(), Scope::Cluster);
+        let mut spec = TriggerSpec::new(self.full_id(definition, index), on, definition.name.clone(), Scope::Cluster);
         spec.input = self.input.clone();
         spec.policy = definition.policy();
         spec.policy.concurrency = self.concurrency.unwrap_or(spec.policy.concurrency);
@@ -490,14 +516,21 @@ impl Definition {
         RunPolicy { timeout_seconds, attempts: ATTEMPTS, ..RunPolicy::default() }
     }
 
-    /// Its triggers as the host takes them, the one by hand included. Those that a check would refuse are left out.
+    /// The trigger that the host knows by this id; none where it is the one by hand, or is gone.
+    pub(crate) fn trigger(&self, full_id: &str) -> Option<&Trigger> {
+        let mut triggers = self.triggers.iter().enumerate();
+        triggers.find(|(index, trigger)| trigger.full_id(self, *index) == full_id).map(|(_, trigger)| trigger)
+    }
+
+    /// Its triggers as the host takes them, the one by hand included. Those that a check would refuse are left out. Of a workflow
+    /// that is off only webhooks, which would lose their secrets.
     pub(crate) fn specs(&self) -> Vec<TriggerSpec> {
         let by_hand = format!("{TRIGGERS}{}.{BY_HAND}", self.name);
         let mut by_hand = TriggerSpec::new(by_hand, On::Manual, self.name.clone(), Scope::Cluster);
         by_hand.policy = self.policy();
-        let named = self.triggers.iter().enumerate().filter_map(|(index, trigger)| trigger.spec(self, index).ok());
-        let named: Vec<TriggerSpec> = if self.enabled { named.collect() } else { Vec::new() };
-        named.into_iter().chain([by_hand]).collect()
+        let stays = |trigger: &Trigger| self.enabled || trigger.webhook.is_some();
+        let named = self.triggers.iter().enumerate().filter(|(_, trigger)| stays(trigger));
+        named.filter_map(|(index, trigger)| trigger.spec(self, index).ok()).chain([by_hand]).collect()
     }
 }
 

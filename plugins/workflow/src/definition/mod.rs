@@ -25,7 +25,7 @@ pub struct Definition {
     /// What it does, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Whether its triggers fire.
+    /// Whether its triggers fire. Webhooks keep their address and secret meanwhile; a call is answered, and its run does nothing.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
     /// What starts it. An administrator can start any workflow by hand.
@@ -49,6 +49,10 @@ pub struct Definition {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trigger {
+    /// Its own name, as the workflow's: a part of `wf.<name>.<id>`. Where it has none its place counts, from 0. A webhook needs one,
+    /// since its address and its secret hang on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// An event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<OnEvent>,
@@ -61,7 +65,8 @@ pub struct Trigger {
     /// Once, at this moment, such as `2027-01-31T09:00:00Z`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// A call of an address of its own, which `plexichat workflow triggers` tells an operator, with its secret.
+    /// A call of an address of its own, which `plexichat workflow list` tells an operator; `plexichat workflow secret` makes a new
+    /// secret, and the old one ends. It needs an `id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<OnWebhook>,
     /// Somebody writes `/name …` in a room.

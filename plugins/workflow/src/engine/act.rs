@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use plexichat::message::Time;
 use serde_json::{Map, Value, json};
 
 use super::state::Open;
@@ -122,7 +123,6 @@ impl Going<'_> {
 
     /// Asks people, and waits for what they say.
     pub(super) async fn approve(&self, path: &str, step: &Step, approve: &ApproveStep, locals: &Locals) -> Went {
-        let key = self.run.key(path);
         let known = match self.kept().open.get(path) {
             Some(Open::Asked { id, until }) => Some((id.clone(), *until)),
             _ => None,
@@ -151,7 +151,7 @@ impl Going<'_> {
                 self.kept().open.insert(path.to_owned(), Open::Asked { id: id.clone(), until });
                 // The time is kept before anybody is told it.
                 self.save().await?;
-                if let Err(failure) = self.engine.world.ask(self.run, approval, &key).await {
+                if let Err(failure) = self.engine.world.ask(self.run, approval, &self.key_to_ask(path, until)).await {
                     self.kept().open.remove(path);
                     if failure.passes {
                         self.save().await?;
@@ -201,23 +201,21 @@ impl Going<'_> {
 
     /// Nobody answered yet. A crash between keeping the time and asking leaves nobody asked, so it is asked again, which does
     /// nothing where it was.
-    async fn asked_again(
-        &self,
-        path: &str,
-        approve: &ApproveStep,
-        id: &str,
-        until: plexichat::message::Time,
-        locals: &Locals,
-    ) -> Went {
+    async fn asked_again(&self, path: &str, approve: &ApproveStep, id: &str, until: Time, locals: &Locals) -> Went {
         if let Ok(mut approval) = self.question(path, approve, locals)
             && approval.id == id
         {
             approval.until = until;
-            if let Err(failure) = self.engine.world.ask(self.run, approval, &self.run.key(path)).await {
+            if let Err(failure) = self.engine.world.ask(self.run, approval, &self.key_to_ask(path, until)).await {
                 return Err(Halt::Host(plexichat::error::PluginError::transient(failure.message)));
             }
         }
         Err(Halt::Wait(until))
+    }
+
+    /// The key of telling a room. A replay after a question that nobody answered asks anew, so that its time is part of it.
+    fn key_to_ask(&self, path: &str, until: Time) -> String {
+        self.run.key(&format!("{path}/{}", until.as_micros()))
     }
 
     fn question(&self, path: &str, approve: &ApproveStep, locals: &Locals) -> Result<Approval, Wrong> {

@@ -2,6 +2,7 @@
 //! or a wait does nothing twice. Knows the host only through [`World`] and the run.
 
 mod act;
+pub(crate) mod origin;
 pub(crate) mod state;
 pub(crate) mod world;
 
@@ -121,8 +122,11 @@ impl<'a> Going<'a> {
     /// Whether the trigger's condition holds, and what the variables begin with.
     async fn begin(&self) -> Result<Option<Outcome>, WorkflowError> {
         let definition = self.engine.definition;
-        let index = self.run.trigger.rsplit('.').next().and_then(|index| index.parse::<usize>().ok());
-        let trigger = index.and_then(|index| definition.triggers.get(index));
+        // The definition may be another one than the trigger fired for: of one that is gone no condition is known.
+        let trigger = definition.trigger(&self.run.trigger);
+        if trigger.is_some() && !definition.enabled && !self.run.dry_run {
+            return Ok(Some(Outcome::Skip("the workflow is disabled".to_owned())));
+        }
         let scope = self.scope(&Vec::new());
         if let Some(when) = trigger.and_then(|trigger| trigger.when.as_deref()) {
             let holds = self.engine.language.holds(when, self.how(), &scope);
@@ -175,9 +179,9 @@ impl<'a> Going<'a> {
                 "workflow": run.workflow,
                 "trigger": run.trigger,
                 "scheduled_at": run.scheduled_at,
-                "room_id": run.cause.room_id,
+                "room_id": origin::room(run),
                 "dry_run": run.dry_run,
-                "by": run.cause.actor.as_ref().map(|actor| json!({ "id": *actor.id, "name": *actor.name, "kind": actor.kind })),
+                "by": origin::by(run),
             }),
         );
         scope.insert("now".to_owned(), json!(now));
@@ -338,6 +342,8 @@ impl<'a> Going<'a> {
             }
         };
         for (index, item) in items.iter().enumerate().skip(first) {
+            // Also a loop that reaches nothing outside ends before the attempt's time does, and goes on in another one.
+            self.check_time(self.timeout(step))?;
             let mut locals = locals.clone();
             locals.push((each.name.clone(), item.clone()));
             locals.push(("loop_index".to_owned(), json!(index)));
@@ -347,6 +353,7 @@ impl<'a> Going<'a> {
                 kept.forget_below(path);
                 kept.open.insert(path.to_owned(), Open::Loop { items: items.clone(), index: index + 1 });
             }
+            self.moved.store(true, Ordering::Relaxed);
             self.save().await?;
         }
         self.done(path, step, json!({ "count": items.len() })).await

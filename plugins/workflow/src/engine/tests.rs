@@ -1,6 +1,6 @@
 //! The interpreter over a world of the test: what is done, in which order, and once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -25,6 +25,10 @@ struct Stage {
     /// What each act gives: by its text, prompt, name or address.
     script: Mutex<BTreeMap<String, Vec<Result<Value, Failure>>>>,
     approvals: Mutex<BTreeMap<String, Approval>>,
+    /// Under which keys a room was told of questions.
+    asked: Mutex<BTreeSet<String>>,
+    /// How many seconds keeping the run's state takes.
+    slow: AtomicUsize,
     /// Calls of the port and of this world are counted; at this one the process dies.
     dies_at: AtomicUsize,
     calls: AtomicUsize,
@@ -85,8 +89,9 @@ impl World for Arc<Stage> {
         Ok(result)
     }
 
-    async fn ask(&self, _: &WorkflowRun, approval: Approval, _: &str) -> Result<(), Failure> {
+    async fn ask(&self, _: &WorkflowRun, approval: Approval, key: &str) -> Result<(), Failure> {
         self.step().await;
+        self.asked.lock().unwrap().insert(key.to_owned());
         self.approvals.lock().unwrap().entry(approval.id.clone()).or_insert(approval);
         self.step().await;
         Ok(())
@@ -112,6 +117,7 @@ struct Shelf {
 impl RunPort for Shelf {
     async fn save(&self, state: Value) -> PluginResult<()> {
         self.stage.step().await;
+        self.stage.advance(i64::try_from(self.stage.slow.load(Ordering::SeqCst)).unwrap());
         *self.state.lock().unwrap() = Some(state);
         self.stage.step().await;
         Ok(())
@@ -376,6 +382,49 @@ async fn people_are_asked() {
     assert!(matches!(ignored.attempt().await, Some(Ok(Outcome::Wait { .. }))));
     ignored.stage.advance(86_401);
     check_on(&ignored, &["0"], Ok(json!({ "stopped": "refused: nobody answered within 1d" }))).await;
+}
+
+#[tokio::test]
+async fn a_replay_asks_the_room_again() {
+    let text = APPROVAL.replace("timeout = \"1d\"", "timeout = \"1d\", default = \"fail\"");
+    let bench = Bench::new(&text);
+    for times in 1..=3 {
+        assert!(matches!(bench.attempt().await, Some(Ok(Outcome::Wait { .. }))));
+        // Another look asks nobody again.
+        assert!(matches!(bench.attempt().await, Some(Ok(Outcome::Wait { .. }))));
+        assert_eq!(bench.stage.asked.lock().unwrap().len(), times);
+        bench.stage.advance(86_401);
+        let failed = bench.attempt().await.unwrap().unwrap_err().to_string();
+        assert_eq!(failed, "step `ask`: nobody answered within 1d");
+    }
+}
+
+/// A loop that reaches nothing outside takes longer than an attempt may: it goes on in another one, and every part is done once.
+#[tokio::test]
+async fn a_long_loop_goes_on_in_another_attempt() {
+    let bench = Bench::new(
+        r#"
+name = "test"
+vars = { seen = [] }
+[[steps]]
+for_each = { in = "range(40)", steps = [{ set.seen = "{{ vars.seen + [item] }}" }] }
+"#,
+    );
+    bench.stage.slow.store(10, Ordering::SeqCst);
+    let mut attempts = 0;
+    let output = loop {
+        attempts += 1;
+        let deadline = later(World::now(&bench.stage), Duration::from_secs(120));
+        let outcome = bench.attempt().await.expect("it does not hang").expect("it does not fail");
+        assert!(World::now(&bench.stage) <= deadline, "attempt {attempts} took too long");
+        match outcome {
+            Outcome::Wait { .. } => assert!(attempts < 100, "it does not end"),
+            Outcome::Done(output) => break output,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(output["vars"]["seen"], json!((0..40).collect::<Vec<_>>()));
+    assert!(attempts > 5, "{attempts} attempts");
 }
 
 #[tokio::test]

@@ -123,11 +123,41 @@ fn triggers_say_what_is_wrong() {
         ],
     );
     check(
-        "name = 'a'\nsteps = [{ stop = 'x' }]\n[[triggers]]\nevery = '5m'\nwebhook = {}\n[[triggers]]\nat = 'tomorrow'\n",
+        "name = 'a'\nsteps = [{ stop = 'x' }]\n[[triggers]]\nid = 'x'\nevery = '5m'\nwebhook = {}\n[[triggers]]\nat = 'tomorrow'\n",
         &expect![[r#"
             release.toml:3:1: /triggers/0: a trigger is exactly one of `event`, `cron`, `every`, `at`, `webhook`, `command` (give each a `[[triggers]]` of its own)
-            release.toml:7:6: /triggers/1/at: `tomorrow` is no moment: write `2027-01-31T09:00:00Z` or `2027-01-31T10:00:00+01:00`"#]],
+            release.toml:8:6: /triggers/1/at: `tomorrow` is no moment: write `2027-01-31T09:00:00Z` or `2027-01-31T10:00:00+01:00`"#]],
     );
+}
+
+#[test]
+fn triggers_have_ids_of_their_own() {
+    let text = |triggers: &str| format!("name = 'a'\nsteps = [{{ stop = 'x' }}]\n{triggers}");
+    check(
+        &text("[[triggers]]\nwebhook = {}\n"),
+        &expect![
+            "release.toml:3:1: /triggers/0: a webhook needs an `id`: its address and its secret hang on it, and must not change with its place (such as `id = \"alerts\"`)"
+        ],
+    );
+    check(
+        &text(
+            "[[triggers]]\nid = 'ci'\nwebhook = {}\n[[triggers]]\nid = 'ci'\nevery = '5m'\n[[triggers]]\nid = 'manual'\nevery = '5m'\n",
+        ),
+        &expect![[r#"
+            release.toml:7:6: /triggers/1/id: another trigger has the id `ci`, too
+            release.toml:10:6: /triggers/2/id: an id is words of lower-case letters and digits joined by `-`, at most 40 bytes, and not `manual`"#]],
+    );
+    let two = text("[[triggers]]\nevery = '5m'\n[[triggers]]\nid = 'ci'\nwebhook = {}\n");
+    let mut definition = checked(|checks| parse_text("a.toml", &two, Format::Toml, checks)).unwrap();
+    let ids = |definition: &Definition| definition.specs().into_iter().map(|spec| spec.id).collect::<Vec<_>>();
+    assert_eq!(ids(&definition), ["wf.a.0", "wf.a.ci", "wf.a.manual"]);
+    assert!(definition.trigger("wf.a.ci").is_some_and(|trigger| trigger.webhook.is_some()));
+    assert!(definition.trigger("wf.a.0").is_some_and(|trigger| trigger.every.is_some()));
+    // The second one has a name; its place is none.
+    assert_eq!(definition.trigger("wf.a.1"), None);
+    assert_eq!(definition.trigger("wf.a.manual"), None);
+    definition.enabled = false;
+    assert_eq!(ids(&definition), ["wf.a.ci", "wf.a.manual"]);
 }
 
 #[test]
