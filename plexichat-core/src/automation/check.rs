@@ -18,13 +18,10 @@ const TIMEOUT_MAX: u32 = 3_600;
 pub(crate) fn check(spec: &TriggerSpec) -> Result<()> {
     spec.check()?;
     calendar::check(&spec.on)?;
-    match &spec.on {
-        On::Event { names, .. } => {
-            for name in names {
-                Pattern::new(name.as_str()).map_err(|error| PluginError::input(format!("`on.names`: {error}")))?;
-            }
+    if let On::Event { names, .. } = &spec.on {
+        for name in names {
+            Pattern::new(name.as_str()).map_err(|error| PluginError::input(format!("`on.names`: {error}")))?;
         }
-        _ => {}
     }
     let timeout = spec.policy.timeout_seconds;
     if timeout > TIMEOUT_MAX {

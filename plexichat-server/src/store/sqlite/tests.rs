@@ -417,5 +417,5 @@ async fn foreign_and_newer_files_are_refused_and_kept() {
 
     written(&place).await;
     change("PRAGMA user_version = 999");
-    check_refused(&path, "has version 999 of the tables, this server knows up to 7", "newer server");
+    check_refused(&path, "has version 999 of the tables, this server knows up to 8", "newer server");
 }
