@@ -101,6 +101,7 @@ impl Automations {
     }
 
     /// Whether nothing is due and nothing is attempted: for tests.
+    #[cfg(feature = "testing")]
     pub(crate) async fn is_settled(&self) -> bool {
         let _round = self.rounds.lock().await;
         if self.running.count() > 0 {

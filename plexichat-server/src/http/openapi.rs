@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use plexichat::routes::RouteTable;
+use serde_json::{Value, json};
 
 use super::app::App;
 use super::bundle::BundleInfo;
@@ -75,7 +76,43 @@ pub(crate) fn write(bundle: &BundleInfo, plugins: &RouteTable) -> Result<Bytes, 
     }
     describe::complete(&mut document);
     plugin_document::add(&mut document, plugins);
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.values_mut().for_each(simplify);
+    }
     output::line(&document).map(Bytes::from)
+}
+
+/// Says a schema in words that generators of clients know: `{}` for whatever there may be, and a list of one kind for a list whose
+/// places have a kind each.
+fn simplify(schema: &mut Value) {
+    if *schema == Value::Bool(true) {
+        *schema = json!({});
+    }
+    let Some(keywords) = schema.as_object_mut() else { return };
+    if let Some(Value::Array(mut places)) = keywords.remove("prefixItems") {
+        places.dedup();
+        keywords.insert("items".to_owned(), Value::Array(places));
+    }
+    for (keyword, value) in keywords {
+        match (keyword.as_str(), value) {
+            ("properties" | "$defs" | "patternProperties", Value::Object(named)) => {
+                named.values_mut().for_each(simplify)
+            }
+            ("oneOf" | "anyOf" | "allOf", Value::Array(kinds)) => kinds.iter_mut().for_each(simplify),
+            ("items", items @ Value::Array(_)) => {
+                let mut kinds = items.as_array().cloned().unwrap_or_default();
+                kinds.dedup();
+                *items = match kinds.as_slice() {
+                    [kind] => kind.clone(),
+                    kinds => json!({ "anyOf": kinds }),
+                };
+                simplify(items);
+            }
+            ("items" | "not", value) => simplify(value),
+            ("additionalProperties", value @ Value::Object(_)) => simplify(value),
+            _ => {}
+        }
+    }
 }
 
 fn document(bundle: &BundleInfo, table: fn() -> Vec<Route>) -> OpenApi {

@@ -182,6 +182,12 @@ fn operation(route: &Route, components: &mut Components) -> Value {
             }
         });
     }
+    if shape.answers_anything {
+        // The plugin's own answer may have the status of one of the host's.
+        for response in responses.values_mut() {
+            response["content"]["*/*"] = json!({ "schema": {} });
+        }
+    }
     operation["responses"] = Value::Object(responses);
     operation
 }
