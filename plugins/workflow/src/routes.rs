@@ -86,16 +86,16 @@ impl Workflow {
         };
         let (text, format) = match document(&call) {
             Ok(document) => document,
-            Err(problem) => return refused(&[problem]),
+            Err(problem) => return refused(&call, &[problem]),
         };
         let file = format!("{name}.{}", format.as_str());
         let definition = match self.book.check(&file, &text, format) {
             Ok(definition) => definition,
-            Err(problems) => return refused(&problems),
+            Err(problems) => return refused(&call, &problems),
         };
         if definition.name != name {
             let message = format!("it is called `{}`, the address says `{name}`", definition.name);
-            return refused(&[Problem::new("/name", message).origin(file)]);
+            return refused(&call, &[Problem::new("/name", message).origin(file)]);
         }
         let version = match self.book.store(&name, &text, format, expected).await {
             Ok(version) => version,
@@ -133,7 +133,7 @@ impl Workflow {
     pub(crate) async fn check_definition(self: Arc<Self>, call: RouteCall) -> Answered {
         let (text, format) = match document(&call) {
             Ok(document) => document,
-            Err(problem) => return refused(&[problem]),
+            Err(problem) => return refused(&call, &[problem]),
         };
         let file = query(&call, "name").unwrap_or_else(|| format!("definition.{}", format.as_str()));
         let problems = self.book.check(&file, &text, format).err().unwrap_or_default();
@@ -218,13 +218,15 @@ fn shown_approval(approval: &Approval) -> Value {
     })
 }
 
-/// A refusal with every problem and its place.
-fn refused(problems: &[Problem]) -> Answered {
-    let message = crate::definition::check::told(problems);
-    RouteAnswer::json(
-        422,
-        &json!({ "error": { "code": "invalid_definition", "message": message, "problems": problems } }),
-    )
+/// A refusal with every problem and its place, in the shape of the host's own errors.
+fn refused(call: &RouteCall, problems: &[Problem]) -> Answered {
+    let error = json!({
+        "code": "invalid_definition",
+        "message": crate::definition::check::told(problems),
+        "details": problems,
+        "request_id": call.request_id,
+    });
+    RouteAnswer::json(422, &json!({ "error": error }))
 }
 
 /// The definition that was sent: by its content type, or by how it begins.

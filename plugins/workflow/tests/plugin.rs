@@ -122,7 +122,7 @@ async fn administrators_keep_definitions() -> TestResult {
         "{message}"
     );
     let (status, body) = call(&plugin, "PUT", "/definitions/other", bye.clone()).await?;
-    assert_eq!((status, &body["error"]["problems"][0]["origin"]), (422, &json!("other.toml")));
+    assert_eq!((status, &body["error"]["details"][0]["origin"]), (422, &json!("other.toml")));
     // What stands in a file is changed there.
     assert_eq!(call(&plugin, "PUT", "/definitions/hello", HELLO).await?.0, 409);
     assert_eq!(call(&plugin, "DELETE", "/definitions/hello", "").await?.0, 409);
