@@ -1,7 +1,5 @@
 //! Runs come to be, are taken for an attempt, and what the attempt says on its way counts while its fence does.
 
-use std::collections::HashMap;
-
 use plexichat::automation::{Added, Claim, Claimed, NewRun};
 use plexichat::id::{PluginName, RunId};
 use plexichat::message::Time;
@@ -17,9 +15,19 @@ use super::text;
 /// How many steps of a run are kept.
 const STEPS_MAX: u32 = 1_000;
 
-/// What is due, the longest first: read from the index alone, so that those that are passed over cost little.
-pub(super) const DUE: &str =
-    "SELECT number, plugin, trigger, node FROM runs WHERE due_at <= ?1 ORDER BY due_at, number";
+/// The next trigger, by plugin and identifier, of which something is due or will be: one step of the index each, however many runs
+/// wait behind a trigger's first.
+pub(super) const NEXT_TRIGGER: &str =
+    "SELECT plugin, trigger FROM runs WHERE due_at IS NOT NULL AND (plugin, trigger) > (?1, ?2)
+                                       ORDER BY plugin, trigger LIMIT 1";
+
+/// What is due of one trigger, the longest first.
+pub(super) const DUE: &str = "SELECT due_at, number FROM runs WHERE plugin = ?1 AND trigger = ?2 AND due_at <= ?3
+                              AND (node IS NULL OR node = ?4) ORDER BY due_at, number LIMIT ?5";
+
+/// The first run of a trigger that has not ended, where it is due.
+pub(super) const FIRST_DUE: &str = "SELECT due_at, number FROM runs WHERE number = ?1 AND due_at <= ?2
+                                    AND (node IS NULL OR node = ?3)";
 
 /// How many runs of a trigger are held by somebody.
 pub(super) const HELD: &str =
@@ -76,44 +84,20 @@ fn add(tx: &Tx<'_>, run: &NewRun) -> rusqlite::Result<Added> {
     Ok(Added::New(run.id))
 }
 
-/// What may be taken of a trigger's runs in this claim.
-struct Room {
-    /// How many more.
-    places: u32,
-    /// The only one, where they go in order.
-    first: Option<i64>,
-}
-
 pub(super) fn claim(tx: &Tx<'_>, claim: &Claim) -> rusqlite::Result<Vec<Claimed>> {
-    let mut rooms: HashMap<(String, String), Room> = HashMap::new();
-    let mut chosen = Vec::new();
-    let mut statement = tx.prepare_cached(DUE)?;
-    let mut rows = statement.query([claim.now.as_micros()])?;
-    while chosen.len() < claim.limit as usize
-        && let Some(row) = rows.next()?
-    {
-        let node = row.get_ref(3)?.as_str_or_null()?;
-        if !claim.plugins.contains(row.get_ref(1)?.as_str()?) || node.is_some_and(|node| node != claim.node) {
-            continue;
-        }
-        let number: i64 = row.get(0)?;
-        let (plugin, trigger) = (row.get::<_, String>(1)?, row.get::<_, String>(2)?);
-        let of = (plugin, trigger);
-        let room = match rooms.get_mut(&of) {
-            Some(room) => room,
-            None => {
-                let room = room(tx, &of, number, claim.now)?;
-                rooms.entry(of).or_insert(room)
-            }
-        };
-        if room.places > 0 && room.first.is_none_or(|first| first == number) {
-            room.places -= 1;
-            chosen.push(number);
+    let mut chosen: Vec<(i64, i64)> = Vec::new();
+    let mut of = (String::new(), String::new());
+    let mut next = tx.prepare_cached(NEXT_TRIGGER)?;
+    while let Some(found) = next.query_row((&of.0, &of.1), |row| Ok((row.get(0)?, row.get(1)?))).optional()? {
+        of = found;
+        if claim.plugins.contains(of.0.as_str()) {
+            chosen.extend(due(tx, &of, claim)?);
         }
     }
-    drop(rows);
+    chosen.sort_unstable();
+    chosen.truncate(claim.limit as usize);
     let taken: Vec<Claimed> =
-        chosen.into_iter().map(|number| take(tx, number, claim)).collect::<rusqlite::Result<_>>()?;
+        chosen.into_iter().map(|(_, number)| take(tx, number, claim)).collect::<rusqlite::Result<_>>()?;
     for claimed in &taken {
         let labels = [("plugin", claimed.run.plugin.to_string())];
         metrics::counter!("plexichat_workflow_attempts_total", &labels).increment(1);
@@ -121,18 +105,33 @@ pub(super) fn claim(tx: &Tx<'_>, claim: &Claim) -> rusqlite::Result<Vec<Claimed>
     Ok(taken)
 }
 
-/// By the policy of the run that is the longest due.
-fn room(tx: &Connection, (plugin, trigger): &(String, String), number: i64, now: Time) -> rusqlite::Result<Room> {
+/// The runs of a trigger that may be taken, by the policy of the one that is the longest due: when each is due, and its number.
+fn due(tx: &Connection, (plugin, trigger): &(String, String), claim: &Claim) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let (now, node) = (claim.now.as_micros(), claim.node.as_str());
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let mut of_trigger = tx.prepare_cached(DUE)?;
+    let mut found = |limit: u32| {
+        of_trigger.query_map((plugin, trigger, now, node, limit), row)?.collect::<rusqlite::Result<Vec<(i64, i64)>>>()
+    };
+    let Some((_, number)) = found(1)?.first().copied() else { return Ok(Vec::new()) };
     let (concurrency, in_order): (u32, bool) = tx
         .prepare_cached(
             "SELECT spec ->> '$.policy.concurrency', spec ->> '$.policy.in_order' FROM runs WHERE number = ?1",
         )?
         .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let held: u32 = tx.prepare_cached(HELD)?.query_row((plugin, trigger, now.as_micros()), |row| row.get(0))?;
-    let first = if in_order { tx.prepare_cached(FIRST)?.query_row((plugin, trigger), |row| row.get(0))? } else { None };
-    // A replay puts one before another that is held.
-    let places = if in_order { 1 } else { concurrency };
-    Ok(Room { places: places.saturating_sub(held), first })
+    let held: u32 = tx.prepare_cached(HELD)?.query_row((plugin, trigger, now), |row| row.get(0))?;
+    if in_order {
+        // A replay puts one before another that is held.
+        if held > 0 {
+            return Ok(Vec::new());
+        }
+        let first: Option<i64> = tx.prepare_cached(FIRST)?.query_row((plugin, trigger), |row| row.get(0))?;
+        return tx.prepare_cached(FIRST_DUE)?.query_map((first, now, node), row)?.collect();
+    }
+    match concurrency.saturating_sub(held) {
+        0 => Ok(Vec::new()),
+        places => found(places.min(claim.limit)),
+    }
 }
 
 fn take(tx: &Tx<'_>, number: i64, claim: &Claim) -> rusqlite::Result<Claimed> {

@@ -48,6 +48,7 @@ CREATE TABLE runs (
 );
 -- What is claimed and waited for: it has all that is asked of a row before it is taken, and nothing of what has ended.
 CREATE INDEX runs_by_due ON runs (due_at, number, plugin, trigger, node) WHERE due_at IS NOT NULL;
+CREATE INDEX runs_due_by_trigger ON runs (plugin, trigger, due_at, number, node) WHERE due_at IS NOT NULL;
 CREATE INDEX runs_running ON runs (plugin, trigger, due_at) WHERE state = 'running';
 CREATE INDEX runs_open ON runs (plugin, trigger, number) WHERE ended_at IS NULL;
 CREATE INDEX runs_duplicates ON runs (plugin, trigger, duplicate_of) WHERE duplicate_of IS NOT NULL AND ended_at IS NULL;
