@@ -46,3 +46,4 @@ mod status_page;
 mod tidy;
 mod upstream;
 mod webhook;
+mod workflow;

@@ -70,6 +70,18 @@ fn named_paths_exist() {
 }
 
 #[test]
+fn every_plugin_has_its_papers() {
+    let mut findings = Vec::new();
+    let folders = std::fs::read_dir(root().join("plugins")).unwrap().map(|entry| entry.unwrap().path());
+    for folder in folders.filter(|path| path.is_dir()) {
+        let missing = ["Cargo.toml", "README.md", "plugin.json", "config/default.json"];
+        let missing = missing.iter().filter(|file| !folder.join(file).is_file());
+        findings.extend(missing.map(|file| format!("{}: `{file}` is missing: cargo xtask describe", folder.display())));
+    }
+    none(findings);
+}
+
+#[test]
 fn links_lead_somewhere() {
     let mut findings = Vec::new();
     for paper in PAPERS {
