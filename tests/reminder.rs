@@ -40,7 +40,8 @@ async fn a_reminder_outlives_a_kill_and_comes_once() {
     let server = server.kill_and_restart();
     let client = server.client();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(reminders(&client, &room, 1).await.len(), 1);
+    let told = reminders(&client, &room, 1).await;
+    assert_eq!(told.len(), 1, "{told:#?}");
     let asked = client.say(&room, "/remind list").await;
     let list = client.answer_to(&room, &asked).await;
     let list = list["text"].as_str().unwrap();

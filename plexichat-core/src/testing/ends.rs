@@ -34,6 +34,8 @@ pub(super) struct Progress {
 #[derive(Default)]
 pub(super) struct Ends {
     queue: Mutex<VecDeque<Delivery>>,
+    /// Everything that was ever in the queue.
+    kept: Mutex<Vec<Delivery>>,
     added: Notify,
     delivered: Mutex<Vec<Arc<StoredRow>>>,
     changes: Mutex<Vec<ChangeRow>>,
@@ -51,6 +53,18 @@ impl Ends {
     pub(super) fn delivered(&self, wanted: impl Fn(&StoredRow) -> bool) -> Option<Arc<StoredRow>> {
         let delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
         delivered.iter().find(|row| wanted(row)).cloned()
+    }
+
+    /// Puts everything that was ever in the queue into it once more.
+    pub(super) fn again(&self) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        kept.into_iter().for_each(|delivery| self.add(delivery));
+    }
+
+    fn add(&self, delivery: Delivery) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(delivery);
+        self.progress.send_modify(|progress| progress.committed += 1);
+        self.added.notify_one();
     }
 
     /// What listeners were told that befell messages.
@@ -108,8 +122,7 @@ impl Fanout for Ends {
 
 impl Outbox for Ends {
     fn enqueue(&self, delivery: Delivery) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(delivery);
-        self.progress.send_modify(|progress| progress.committed += 1);
-        self.added.notify_one();
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(delivery.clone());
+        self.add(delivery);
     }
 }

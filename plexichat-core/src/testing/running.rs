@@ -214,6 +214,19 @@ impl<P: Registered> RunningPlugin<P> {
         }
     }
 
+    /// Tells plugins once more of everything that they were told, and waits until they are done with it: what a server does that
+    /// crashed before it noted how far it was. Whatever a command or a handler does has to be there once all the same.
+    ///
+    /// # Errors
+    /// Where that takes too long.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: what is told again goes on.
+    pub async fn tell_again(&self) -> TestResult {
+        self.ends.again();
+        self.idle().await
+    }
+
     /// The messages of the room.
     pub fn messages(&self) -> Vec<StoredRow> {
         self.store.messages(self.room)

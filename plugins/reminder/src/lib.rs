@@ -70,11 +70,11 @@ impl Automation for Reminder {
         }
         if appointment.again.is_none() {
             // Its one time has come. The run was stored before it began, with all that it needs: the trigger may go.
-            self.context.triggers().remove(&run.trigger).await?;
+            self.end(&appointment.asked_by(&run.trigger), &run.trigger).await?;
         }
         // The plugin may post where somebody may no more: it does not speak for those who were put out of a room.
         if !self.context.chat().may_post(&appointment.asked_by(&run.trigger), appointment.room_id).await? {
-            self.context.triggers().remove(&run.trigger).await?;
+            self.end(&appointment.asked_by(&run.trigger), &run.trigger).await?;
             let Appointment { number, person, .. } = &appointment;
             return Ok(Outcome::Skip(format!("{person} may not post there any more: reminder {number} is ended")));
         }
@@ -84,7 +84,7 @@ impl Automation for Reminder {
             Ok(message) => Ok(Outcome::Done(json!({ "message_id": message.id }))),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // Nobody is left to be reminded there.
-                self.context.triggers().remove(&run.trigger).await?;
+                self.end(&appointment.asked_by(&run.trigger), &run.trigger).await?;
                 Ok(Outcome::Skip("the room is gone".to_owned()))
             }
             // What may pass is tried again, anything else becomes a dead letter: the conversion decides.
@@ -129,6 +129,9 @@ impl Reminder {
         let mine = self.reminders_of(&call.author).await?;
         if let Some((armed, known)) = mine.iter().find(|(armed, _)| armed.spec.id == id) {
             return Ok(confirmation(known.number, armed, zone));
+        }
+        if self.people().is_over(&call.author, &id).await? {
+            return Ok("That reminder has come already, or was cancelled.".to_owned());
         }
         if mine.len() >= self.config.per_person {
             return Err(PluginError::input(format!(
@@ -178,7 +181,7 @@ impl Reminder {
             }
         }
         for (armed, _) in &mine {
-            self.context.triggers().remove(&armed.spec.id).await?;
+            self.end(author, &armed.spec.id).await?;
         }
         Ok(match which {
             Which::Number(number) => format!("Reminder {number} is cancelled."),
@@ -190,6 +193,12 @@ impl Reminder {
     async fn reminders_of(&self, author: &Actor) -> Result<Vec<(Armed, Appointment)>> {
         let armed = self.context.triggers().list(&prefix(author)).await?;
         armed.into_iter().map(|armed| Ok((armed.clone(), serde_json::from_value(armed.spec.input)?))).collect()
+    }
+
+    /// Takes a reminder's trigger away, for good.
+    async fn end(&self, author: &Actor, trigger: &str) -> Result<()> {
+        self.people().end(author, trigger).await?;
+        self.context.triggers().remove(trigger).await.map(drop)
     }
 
     fn people(&self) -> People {

@@ -8,6 +8,9 @@ use plexichat::prelude::*;
 /// How many zones a message suggests.
 const SUGGESTED_MAX: usize = 5;
 
+/// How many reminders that are over are remembered of somebody: more than the commands that a server tells again after a crash.
+const OVER_MAX: usize = 100;
+
 /// What is kept of people.
 pub(crate) struct People {
     storage: Storage,
@@ -23,6 +26,9 @@ struct Person {
     /// The number of their newest reminder.
     #[serde(default)]
     last: u32,
+    /// The triggers of their reminders that are over, the newest last.
+    #[serde(default)]
+    over: Vec<String>,
 }
 
 impl People {
@@ -52,6 +58,24 @@ impl People {
     pub(crate) async fn next_number(&self, author: &Actor) -> Result<u32> {
         let person = self.change(author, |person| person.last = person.last.saturating_add(1)).await?;
         Ok(person.last)
+    }
+
+    /// Remembers that a reminder is over. Before its trigger goes: a command that is told again after a crash finds one or the other.
+    pub(crate) async fn end(&self, author: &Actor, trigger: &str) -> Result<()> {
+        self.change(author, |person| {
+            person.over.retain(|known| known != trigger);
+            person.over.push(trigger.to_owned());
+            let forgotten = person.over.len().saturating_sub(OVER_MAX);
+            person.over.drain(..forgotten);
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Whether a reminder was there and is over.
+    pub(crate) async fn is_over(&self, author: &Actor, trigger: &str) -> Result<bool> {
+        let person = self.storage.get::<Person>(&key(author)).await?;
+        Ok(person.is_some_and(|person| person.value.over.iter().any(|known| known == trigger)))
     }
 
     /// Changes what is kept of somebody, again where another command was faster.

@@ -47,6 +47,22 @@ async fn reminds_once_at_its_time() -> TestResult {
 }
 
 #[plexichat::test]
+async fn a_command_that_is_told_again_reminds_of_nothing_twice() -> TestResult {
+    let plugin = start(TestHost::new()).await?;
+    plugin.say("ann", "/remind me in 2 hours to call Bob").await?;
+    plugin.say("ann", "/remind me in 3 hours to call Eve").await?;
+    plugin.say("ann", "/remind cancel 2").await?;
+    // While it is there, when it has come, and when it was cancelled.
+    plugin.tell_again().await?;
+    plugin.advance(2 * HOUR).await?;
+    plugin.tell_again().await?;
+    plugin.advance(24 * HOUR).await?;
+    assert_eq!(reminders(&plugin), ["⏰ @ann call Bob"]);
+    check(&plugin.say("ann", "/remind list").await?, "You have no reminders");
+    Ok(())
+}
+
+#[plexichat::test]
 async fn comes_again_and_again_until_it_is_cancelled() -> TestResult {
     let plugin = start(TestHost::new()).await?;
     let answer = plugin.say("ann", "/remind here every day at 10:00 stand-up").await?;
