@@ -15,11 +15,10 @@ use super::text;
 /// How many steps of a run are kept.
 const STEPS_MAX: u32 = 1_000;
 
-/// The next trigger, by plugin and identifier, of which something is due or will be: one step of the index each, however many runs
-/// wait behind a trigger's first.
-pub(super) const NEXT_TRIGGER: &str =
-    "SELECT plugin, trigger FROM runs WHERE due_at IS NOT NULL AND (plugin, trigger) > (?1, ?2)
-                                       ORDER BY plugin, trigger LIMIT 1";
+/// The next trigger, by plugin and identifier, of which something is due: however many runs wait behind a trigger's first, they are
+/// not looked at.
+pub(super) const NEXT_TRIGGER: &str = "SELECT plugin, trigger FROM runs WHERE (plugin, trigger) > (?1, ?2)
+                                       AND due_at <= ?3 ORDER BY plugin, trigger LIMIT 1";
 
 /// What is due of one trigger, the longest first.
 pub(super) const DUE: &str = "SELECT due_at, number FROM runs WHERE plugin = ?1 AND trigger = ?2 AND due_at <= ?3
@@ -88,7 +87,8 @@ pub(super) fn claim(tx: &Tx<'_>, claim: &Claim) -> rusqlite::Result<Vec<Claimed>
     let mut chosen: Vec<(i64, i64)> = Vec::new();
     let mut of = (String::new(), String::new());
     let mut next = tx.prepare_cached(NEXT_TRIGGER)?;
-    while let Some(found) = next.query_row((&of.0, &of.1), |row| Ok((row.get(0)?, row.get(1)?))).optional()? {
+    let now = claim.now.as_micros();
+    while let Some(found) = next.query_row((&of.0, &of.1, now), |row| Ok((row.get(0)?, row.get(1)?))).optional()? {
         of = found;
         if claim.plugins.contains(of.0.as_str()) {
             chosen.extend(due(tx, &of, claim)?);
