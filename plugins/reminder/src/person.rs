@@ -8,7 +8,8 @@ use plexichat::prelude::*;
 /// How many zones a message suggests.
 const SUGGESTED_MAX: usize = 5;
 
-/// How many reminders that are over are remembered of somebody: more than the commands that a server tells again after a crash.
+/// How many reminders that are over are remembered of somebody. A server tells a command again after a crash within moments of its
+/// first telling: what matters is the last few.
 const OVER_MAX: usize = 100;
 
 /// What is kept of people.
